@@ -1,0 +1,85 @@
+/**
+ * Softmax attention over ragged sequences (Vaswani et al. 2017, section 3.2.1),
+ * one sequence and head at a time:
+ *   P = softmax(q·kᵀ / √D),  out = P·v
+ * q, k, v, out are [N, C] with C = H·D; sequence s owns rows offsets[s] … offsets[s+1].
+ * Nothing but q, k, v is saved: backward computes P again, so that no score matrix
+ * outlives the head it belongs to.
+ */
+import { product, productScratchBytes } from './matmul'
+import { softmaxRow } from './softmax'
+import { dotRow } from './lanes'
+
+/** Scratch: two T×T matrices (T the longest sequence) and a product's own. */
+export function attentionScratchBytes(T: i32, D: i32): i32 {
+  return 8 * T * T + productScratchBytes(max(T, D)) + 16
+}
+
+@inline function headScale(D: i32): f32 {
+  return <f32>1 / sqrt<f32>(f32(D))
+}
+
+/** P [T, T] of one head of one sequence. */
+function probabilities(P: usize, q: usize, k: usize, T: i32, C: i32, D: i32, scratch: usize): void {
+  product(P, T, q, C, 1, k, 1, C, T, T, D, 0, scratch)
+  const rowBytes = usize(T) << 2
+  for (let row = 0; row < T; row++, P += rowBytes) softmaxRow(P, P, headScale(D), T)
+}
+
+export function attention(
+  out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
+): void {
+  const C = H * D
+  const P = scratch
+  const rest = scratch + (usize(T * T) << 3)
+  for (let s = 0; s < S; s++, offsets += 4) {
+    const first = load<i32>(offsets), rows = load<i32>(offsets, 4) - first
+    for (let h = 0; h < H; h++) {
+      const at = usize(first * C + h * D) << 2
+      probabilities(P, q + at, k + at, rows, C, D, rest)
+      product(out + at, C, P, rows, 1, v + at, C, 1, rows, D, rows, 0, rest)
+    }
+  }
+}
+
+/**
+ * With dP = dOut·vᵀ and dS = P∘(dP − rowsum(dP∘P)):
+ *   dv = Pᵀ·dOut,  dq = dS·k / √D,  dk = dSᵀ·q / √D.  All three are overwritten.
+ */
+export function attentionBackward(
+  dq: usize, dk: usize, dv: usize, dOut: usize, q: usize, k: usize, v: usize,
+  offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
+): void {
+  const C = H * D
+  const P = scratch
+  const dP = scratch + (usize(T * T) << 2)
+  const rest = dP + (usize(T * T) << 2)
+  for (let s = 0; s < S; s++, offsets += 4) {
+    const first = load<i32>(offsets), rows = load<i32>(offsets, 4) - first
+    for (let h = 0; h < H; h++) {
+      const at = usize(first * C + h * D) << 2
+      probabilities(P, q + at, k + at, rows, C, D, rest)
+      product(dv + at, C, P, 1, rows, dOut + at, C, 1, rows, D, rows, 0, rest)
+      product(dP, rows, dOut + at, C, 1, v + at, 1, C, rows, rows, D, 0, rest)
+      scoresBackward(dP, P, rows, headScale(D))
+      product(dq + at, C, dP, rows, 1, k + at, C, 1, rows, D, rows, 0, rest)
+      product(dk + at, C, dP, 1, rows, q + at, C, 1, rows, D, rows, 0, rest)
+    }
+  }
+}
+
+/** dP [T, T] becomes factor·P∘(dP − rowsum(dP∘P)). */
+function scoresBackward(dP: usize, P: usize, T: i32, factor: f32): void {
+  const rowBytes = usize(T) << 2
+  for (let row = 0; row < T; row++, dP += rowBytes, P += rowBytes) {
+    const dot = dotRow(dP, P, T)
+    let i: usize = 0
+    if (ASC_FEATURE_SIMD) {
+      const d = f32x4.splat(dot), f = f32x4.splat(factor)
+      for (const stop = usize(T & ~3) << 2; i < stop; i += 16) {
+        v128.store(dP + i, f32x4.mul(f, f32x4.mul(v128.load(P + i), f32x4.sub(v128.load(dP + i), d))))
+      }
+    }
+    for (; i < rowBytes; i += 4) store<f32>(dP + i, factor * (load<f32>(P + i) * (load<f32>(dP + i) - dot)))
+  }
+}

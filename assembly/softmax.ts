@@ -1,0 +1,24 @@
+/** Softmax of a row: out[i] = exp(factor·x[i] − max) / Σ, four-lane sum. */
+import { exp32, exp32x4 } from './math'
+import { maxRow, sumRow } from './lanes'
+import { scale } from './elementwise'
+
+/** One row of n ≥ 1; out may be x. */
+export function softmaxRow(out: usize, x: usize, factor: f32, n: i32): void {
+  scale(out, x, factor, n)
+  const largest = maxRow(out, n)
+  let p = out
+  const end = out + (usize(n) << 2)
+  if (ASC_FEATURE_SIMD) {
+    const m = f32x4.splat(largest)
+    for (const stop = out + (usize(n & ~3) << 2); p < stop; p += 16) v128.store(p, exp32x4(f32x4.sub(v128.load(p), m)))
+  }
+  for (; p < end; p += 4) store<f32>(p, exp32(load<f32>(p) - largest))
+  scale(out, out, <f32>1 / sumRow(out, n), n)
+}
+
+/** out [N, K] = softmax of each row of x [N, K]; out may be x. */
+export function softmax(out: usize, x: usize, N: i32, K: i32): void {
+  const rowBytes = usize(K) << 2
+  for (let row = 0; row < N; row++, out += rowBytes, x += rowBytes) softmaxRow(out, x, 1, K)
+}

@@ -1,0 +1,184 @@
+/**
+ * The shape of a BERT encoder, read from and written to Hugging Face's
+ * `config.json` (transformers' BertConfig).
+ *
+ * Only what changes the computation is kept. What Kerf's kernels cannot compute
+ * (another activation, relative positions, a decoder) is refused here, before
+ * any weight is read.
+ */
+import { refuse } from '../error.ts'
+
+/** C = hiddenSize, H = heads, D = C / H, F = intermediateSize, V = vocabSize. */
+export type ModelConfig = {
+  vocabSize: number
+  hiddenSize: number
+  layers: number
+  heads: number
+  intermediateSize: number
+  positionsMax: number
+  typesMax: number
+  layerNormEps: number
+  /** Label names by index; empty where the file names none. */
+  labels: readonly string[]
+}
+
+export const CONFIG_CHARS_MAX = 1 << 20
+export const VOCAB_MAX = 1 << 20
+export const HIDDEN_MAX = 8192
+export const LAYERS_MAX = 128
+export const HEADS_MAX = 256
+export const INTERMEDIATE_MAX = 65536
+export const POSITIONS_MAX = 8192
+export const TYPES_MAX = 64
+export const LAYER_NORM_EPS_MAX = 0.1
+export const LABELS_MAX = 1024
+export const LABEL_CHARS_MAX = 256
+
+const PROBLEM_TYPE = 'single_label_classification'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * Reads a JSON object; refuses longer text than `CONFIG_CHARS_MAX`, bad JSON and
+ * anything that is not an object.
+ */
+export function parseObject(text: string, field: string, charsMax = CONFIG_CHARS_MAX): Fields {
+  if (text.length > charsMax) refuse('config-size', field, `at most ${charsMax} characters`, text.length)
+  let value: unknown
+  try {
+    value = JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text)
+  } catch (error) {
+    refuse('config-json', field, 'valid JSON', error instanceof Error ? error.message : text)
+  }
+  return asObject(value, field)
+}
+
+/** `value` as a JSON object, or a refusal that names `field`. */
+export function asObject(value: unknown, field: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    refuse('config-type', field, 'a JSON object', JSON.stringify(value))
+  }
+  return value as Fields
+}
+
+/**
+ * Refuses label names that are empty, too long, repeated or too many.
+ * An empty list passes: it means that no names are known.
+ */
+export function checkLabels(labels: readonly unknown[], field: string): readonly string[] {
+  if (labels.length > LABELS_MAX) refuse('config-labels', field, `at most ${LABELS_MAX} labels`, labels.length)
+  const seen = new Set<string>()
+  return labels.map((label, index) => {
+    const at = `${field}.${index}`
+    if (typeof label !== 'string' || label.trim() === '') refuse('config-labels', at, 'a label name', label)
+    if (label.length > LABEL_CHARS_MAX) {
+      refuse('config-labels', at, `at most ${LABEL_CHARS_MAX} characters`, label.length)
+    }
+    if (seen.has(label)) refuse('config-labels', at, 'a name of its own', label)
+    seen.add(label)
+    return label
+  })
+}
+
+function readCount(fields: Fields, field: string, key: string, max: number, fallback?: number): number {
+  const value = fields[key] ?? fallback
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > max) {
+    refuse('config-value', `${field}.${key}`, `an integer from 1 to ${max}`, value)
+  }
+  return value
+}
+
+function readEpsilon(fields: Fields, field: string): number {
+  const value = fields.layer_norm_eps ?? 1e-12
+  if (typeof value !== 'number' || !(value > 0) || value > LAYER_NORM_EPS_MAX) {
+    refuse('config-value', `${field}.layer_norm_eps`, `a number above 0, at most ${LAYER_NORM_EPS_MAX}`, value)
+  }
+  return value
+}
+
+function expectValue(fields: Fields, field: string, key: string, expected: unknown, fallback?: unknown): void {
+  const value = fields[key] ?? fallback
+  if (value !== expected) refuse('config-unsupported', `${field}.${key}`, JSON.stringify(expected), value)
+}
+
+/** Label names by index; LABEL_0, LABEL_1, … are transformers' placeholders and count as none. */
+function readLabels(fields: Fields, field: string): readonly string[] {
+  if (fields.id2label === undefined || fields.id2label === null) return []
+  const at = `${field}.id2label`
+  const names = asObject(fields.id2label, at)
+  const count = Object.keys(names).length
+  const labels: unknown[] = []
+  for (let index = 0; index < count; index++) {
+    if (!Object.hasOwn(names, index)) {
+      refuse('config-labels', at, `keys "0" to "${count - 1}"`, Object.keys(names).join(', '))
+    }
+    labels.push(names[index])
+  }
+  if (labels.every((label, index) => label === `LABEL_${index}`)) return []
+  return checkLabels(labels, at)
+}
+
+/**
+ * Reads a Hugging Face `config.json` of a BERT encoder.
+ * Throws a KerfError for anything that Kerf does not compute (only
+ * `hidden_act: "gelu"`, the exact one, and absolute positions), for sizes out of
+ * range, and for a width that the heads do not divide.
+ */
+export function parseConfig(text: string, field = 'config'): ModelConfig {
+  const fields = parseObject(text, field)
+  expectValue(fields, field, 'model_type', 'bert')
+  expectValue(fields, field, 'hidden_act', 'gelu', 'gelu')
+  expectValue(fields, field, 'position_embedding_type', 'absolute', 'absolute')
+  expectValue(fields, field, 'is_decoder', false, false)
+  expectValue(fields, field, 'add_cross_attention', false, false)
+  expectValue(fields, field, 'problem_type', PROBLEM_TYPE, PROBLEM_TYPE)
+  const config: ModelConfig = {
+    vocabSize: readCount(fields, field, 'vocab_size', VOCAB_MAX),
+    hiddenSize: readCount(fields, field, 'hidden_size', HIDDEN_MAX),
+    layers: readCount(fields, field, 'num_hidden_layers', LAYERS_MAX),
+    heads: readCount(fields, field, 'num_attention_heads', HEADS_MAX),
+    intermediateSize: readCount(fields, field, 'intermediate_size', INTERMEDIATE_MAX),
+    positionsMax: readCount(fields, field, 'max_position_embeddings', POSITIONS_MAX),
+    typesMax: readCount(fields, field, 'type_vocab_size', TYPES_MAX, 2),
+    layerNormEps: readEpsilon(fields, field),
+    labels: readLabels(fields, field),
+  }
+  if (config.hiddenSize % config.heads !== 0) {
+    refuse('config-value', `${field}.hidden_size`, `a multiple of the ${config.heads} heads`, config.hiddenSize)
+  }
+  return config
+}
+
+/**
+ * A `config.json` that transformers loads as BertForSequenceClassification.
+ * Dropout is written as 0 because Kerf trains without it.
+ */
+export function formatConfig(config: ModelConfig): string {
+  const names = config.labels.map((label, index) => [label, index] as const)
+  const labels = names.length === 0 ? {} : {
+    id2label: Object.fromEntries(names.map(([label, index]) => [index, label])),
+    label2id: Object.fromEntries(names),
+  }
+  return JSON.stringify({
+    architectures: ['BertForSequenceClassification'],
+    attention_probs_dropout_prob: 0,
+    classifier_dropout: 0,
+    hidden_act: 'gelu',
+    hidden_dropout_prob: 0,
+    hidden_size: config.hiddenSize,
+    ...labels,
+    initializer_range: 0.02,
+    intermediate_size: config.intermediateSize,
+    layer_norm_eps: config.layerNormEps,
+    max_position_embeddings: config.positionsMax,
+    model_type: 'bert',
+    num_attention_heads: config.heads,
+    num_hidden_layers: config.layers,
+    pad_token_id: 0,
+    position_embedding_type: 'absolute',
+    problem_type: PROBLEM_TYPE,
+    torch_dtype: 'float32',
+    type_vocab_size: config.typesMax,
+    vocab_size: config.vocabSize,
+  }, null, 2) + '\n'
+}

@@ -1,0 +1,187 @@
+/**
+ * The memory of one stage: a model over blocks [from, to). Device and server differ
+ * only in that range and in how many adapter sets they hold.
+ * N rows, S sequences, T longest sequence, C width, F hidden, R rank, K labels.
+ */
+import { refuse } from '../error.ts'
+import type { KernelExports } from '../kernel/abi.ts'
+import type { MemoryPlan, Purpose } from '../kernel/plan.ts'
+import { createPlanner } from '../kernel/plan.ts'
+import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, SAVED_BYTES } from '../kernel/records.ts'
+import type { ModelConfig } from './config.ts'
+import type { Layout } from './layout.ts'
+import { countOf, layoutOf } from './layout.ts'
+import type { LinearKey, TensorShape } from './names.ts'
+import { LINEARS, blockTensors, classifierTensors, embeddingTensors, poolerTensors } from './names.ts'
+import type { AdapterConfig } from './peft.ts'
+
+export type StageSpec = {
+  config: ModelConfig
+  /** Blocks [from, to); from 0 brings the embeddings, to = layers the pooler and classifier. */
+  from: number
+  to: number
+  /** K. */
+  labels: number
+  /** null: no adapters, and the classifier is a weight like others. */
+  adapter: AdapterConfig | null
+  /** What is trained: nothing (inference), the adapter sets, or every weight. */
+  training: 'none' | 'adapters' | 'all'
+  /** First block of each adapter set; a device has one, a server one for each device. */
+  setsFrom: readonly number[]
+  /** The largest batch: N, S and T. */
+  rows: number
+  sequences: number
+  longest: number
+  /** false leaves the pooler and classifier out where `to` is the last block, as pretraining does. */
+  head?: boolean
+  /** Further weights to hold and train, such as a masked-language head's. */
+  extra?: readonly TensorShape[]
+  /** Bytes of the caller's own behind the stage's, such as that head's buffers. */
+  reserveBytes?: number
+}
+
+export type SetPlan = { layout: Layout; params: number; m: number; v: number }
+export type SavedPlan = { record: number; x: number; lora: Record<LinearKey, number>; fields: Record<string, number> }
+
+/** Addresses by what they hold; 0 where a stage has no such thing. */
+export type StagePlan = {
+  memory: MemoryPlan
+  head: boolean
+  weights: { tensors: readonly (TensorShape & { address: number; offset: number })[]; count: number; params: number; grads: number; m: number; v: number }
+  sets: readonly SetPlan[]
+  setGrads: number
+  records: { linears: number; norms: number; blocks: number; classifier: number; pooler: number }
+  batch: { ids: number; types: number; offsets: number; labels: number }
+  embeddings: { sum: number; stats: number }
+  saved: readonly SavedPlan[]
+  /** out [N, C] of the last block and its gradient. */
+  out: number
+  dOut: number
+  classify: { first: number; pooled: number; logits: number; losses: number; dPooled: number }
+  scratch: number
+  reserve: number
+}
+
+const FLOAT_BYTES = 4
+
+/** Whether this stage ends in the pooler and classifier. */
+export function hasHead(spec: StageSpec): boolean {
+  return spec.to === spec.config.layers && spec.head !== false
+}
+
+/** Every frozen or fully trained tensor of the stage, in the order in which they lie in memory. */
+export function weightTensors(spec: StageSpec): readonly TensorShape[] {
+  const { config, from, to, labels, adapter } = spec
+  const tensors: TensorShape[] = []
+  if (from === 0) tensors.push(...embeddingTensors(config))
+  for (let block = from; block < to; block++) tensors.push(...blockTensors(config, block))
+  if (hasHead(spec)) tensors.push(...poolerTensors(config))
+  if (hasHead(spec) && adapter === null) tensors.push(...classifierTensors(config, labels))
+  return [...tensors, ...(spec.extra ?? [])]
+}
+
+function checkSpec({ config, from, to, rows, sequences, longest, labels }: StageSpec): void {
+  if (from < 0 || to > config.layers || from >= to) refuse('stage.range', 'stage.blocks', `a range within 0 … ${config.layers}`, `${from} … ${to}`)
+  if (longest < 1 || longest > config.positionsMax) refuse('stage.longest', 'stage.longest', `1 … ${config.positionsMax} tokens`, longest)
+  if (sequences < 1 || rows < sequences) refuse('stage.rows', 'stage.rows', 'at least one row for each of at least one sequence', `${rows} rows, ${sequences} sequences`)
+  if (labels < 1) refuse('stage.labels', 'stage.labels', 'at least 1', labels)
+}
+
+/** Plans a stage; `kernel` tells the operations' scratch sizes. */
+export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
+  checkSpec(spec)
+  const { config, from, to, adapter, training, rows: N, sequences: S, longest: T, labels: K } = spec
+  const C = config.hiddenSize, F = config.intermediateSize
+  const blocks = to - from
+  const head = hasHead(spec)
+  const planner = createPlanner()
+  const floats = (name: string, purpose: Purpose, lifetime: 'run' | 'step' | 'call', count: number) =>
+    planner.place(name, purpose, lifetime, FLOAT_BYTES * count)
+  const bytes = (name: string, count: number) => planner.place(name, 'records', 'run', count)
+
+  const records = {
+    linears: bytes('records.linears', LINEAR_BYTES * LINEARS.length * blocks),
+    norms: bytes('records.norms', NORM_BYTES * 2 * blocks),
+    blocks: bytes('records.blocks', BLOCK_BYTES * blocks),
+    pooler: bytes('records.pooler', head ? LINEAR_BYTES : 0),
+    classifier: bytes('records.classifier', head ? LINEAR_BYTES : 0),
+  }
+
+  const shapes = weightTensors(spec)
+  const weightCount = shapes.reduce((sum, { shape }) => sum + countOf(shape), 0)
+  const all = training === 'all' ? weightCount : 0
+  const params = floats('weights', 'weights', 'run', weightCount)
+  let offset = 0
+  const tensors = shapes.map((tensor) => {
+    const placed = { ...tensor, offset, address: params + FLOAT_BYTES * offset }
+    offset += countOf(tensor.shape)
+    return placed
+  })
+  const weights = {
+    tensors, count: weightCount, params,
+    grads: floats('weights.gradients', 'gradients', 'step', all),
+    m: floats('weights.m', 'sets', 'run', all),
+    v: floats('weights.v', 'sets', 'run', all),
+  }
+
+  const sets = adapter === null ? [] : spec.setsFrom.map((first, index) => {
+    const layout = layoutOf(config, adapter, K, first, to)
+    const moments = training === 'adapters' ? layout.count : 0
+    return {
+      layout,
+      params: floats(`set ${index}`, 'sets', 'run', layout.count),
+      m: floats(`set ${index}.m`, 'sets', 'run', moments),
+      v: floats(`set ${index}.v`, 'sets', 'run', moments),
+    }
+  })
+  const setGrads = floats('sets.gradients', 'gradients', 'step',
+    training === 'adapters' ? Math.max(0, ...sets.map(({ layout }) => layout.count)) : 0)
+
+  const batch = {
+    ids: from === 0 ? floats('batch.ids', 'batch', 'step', N) : 0,
+    types: from === 0 ? floats('batch.types', 'batch', 'step', N) : 0,
+    offsets: floats('batch.offsets', 'batch', 'step', S + 1),
+    labels: head ? floats('batch.labels', 'batch', 'step', S) : 0,
+  }
+
+  const hidden = (name: string, width = C, count = N) => floats(name, 'activations', 'step', count * width)
+  const keep = training !== 'none'
+  const embeddings = {
+    sum: from === 0 && training === 'all' ? hidden('embeddings.sum') : 0,
+    stats: from === 0 ? hidden('embeddings.stats', 2) : 0,
+  }
+  const rank = adapter?.rank ?? 0
+  const saved: SavedPlan[] = []
+  for (let index = 0; index < (keep ? blocks : 1); index++) {
+    const name = keep ? `block ${from + index}` : 'block'
+    const lora = Object.fromEntries(LINEARS.map(({ key }) =>
+      [key, adapter?.targets.includes(key) ? hidden(`${name}.lora.${key}`, rank) : 0])) as Record<LinearKey, number>
+    const fields = Object.fromEntries(SAVED_WIDTHS.map(([field, width]) =>
+      [field, hidden(`${name}.${field}`, width === 'C' ? C : width === 'F' ? F : width)]))
+    saved.push({ record: planner.place(`${name}.record`, 'records', 'run', SAVED_BYTES), x: fields.x, lora, fields })
+  }
+  const out = hidden('out')
+  const dOut = keep ? hidden('out.gradient') : 0
+  const classify = {
+    first: head ? hidden('head.first', C, S) : 0,
+    pooled: head ? hidden('head.pooled', C, S) : 0,
+    logits: head ? hidden('head.logits', K, S) : 0,
+    losses: head ? hidden('head.losses', 1, S) : 0,
+    dPooled: head && keep ? hidden('head.pooled.gradient', C, S) : 0,
+  }
+
+  const H = config.heads
+  const scratchBytes = Math.max(
+    keep ? kernel.blockBackwardScratchBytes(N, C, H, F, rank, T) : kernel.blockForwardScratchBytes(N, C, H, F, rank, T),
+    kernel.linearScratchBytes(S, C, Math.max(C, K), 0),
+  )
+  const scratch = planner.place('scratch', 'scratch', 'call', scratchBytes)
+  const reserve = planner.place('reserve', 'scratch', 'step', spec.reserveBytes ?? 0)
+  return { reserve, memory: planner.finish(), head, weights, sets, setGrads, records, batch, embeddings, saved, out, dOut, classify, scratch }
+}
+
+/** A block's saved tensors and their widths; see `assembly/records.ts`. */
+const SAVED_WIDTHS: readonly (readonly [string, 'C' | 'F' | number])[] = [
+  ['x', 'C'], ['query', 'C'], ['key', 'C'], ['value', 'C'], ['context', 'C'], ['sum1', 'C'], ['stats1', 2],
+  ['hidden', 'C'], ['up', 'F'], ['gelu', 'F'], ['sum2', 'C'], ['stats2', 2],
+]

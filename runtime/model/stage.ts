@@ -1,0 +1,410 @@
+/**
+ * A stage computes blocks [from, to) of one model, forward and backward, on its own
+ * linear memory: a device's stage starts at the embeddings, a server's ends at the
+ * loss, a whole model does both.
+ * N rows, S sequences, C width, K labels.
+ */
+import { refuse } from '../error.ts'
+import type { KernelExports } from '../kernel/abi.ts'
+import type { Kernel } from '../kernel/load.ts'
+import { PAGE_BYTES, instantiate } from '../kernel/load.ts'
+import type { LinearRecord } from '../kernel/records.ts'
+import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, writeBlock, writeLinear, writeNorm, writeSaved } from '../kernel/records.ts'
+import { countOf } from './layout.ts'
+import type { LinearKey } from './names.ts'
+import { LINEARS, blockName, widthOf } from './names.ts'
+import type { StagePlan, StageSpec } from './plan.ts'
+import { planStage } from './plan.ts'
+import type { Weights } from './weights.ts'
+
+/** A ragged batch: sequence s owns rows offsets[s] … offsets[s + 1]. */
+export type Batch = {
+  offsets: Int32Array
+  /** [N]; a stage from block 0 reads them. */
+  ids?: Int32Array
+  types?: Int32Array
+  /** [N, C]; a stage from a later block starts here. */
+  activation?: Float32Array
+}
+
+/** Hyperparameters of AdamW (defaults: design, section 7). */
+export type Optimizer = { learningRate: number; beta1: number; beta2: number; eps: number; weightDecay: number }
+export const ADAMW: Optimizer = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }
+
+/** How far an optimiser is: steps since its moments were reset, and the powers of its betas. */
+type Progress = { power1: number; power2: number }
+const FRESH: Progress = { power1: 1, power2: 1 }
+
+export class Stage {
+  readonly spec: StageSpec
+  readonly plan: StagePlan
+  readonly kernel: KernelExports
+  readonly memory: WebAssembly.Memory
+  private readonly f32: Float32Array
+  private readonly i32: Int32Array
+  private set = 0
+  private rows = 0
+  private sequences = 0
+  private longest = 0
+  private typed = false
+  private readonly progress: Progress[]
+  private weightsProgress: Progress = FRESH
+
+  private constructor(spec: StageSpec, plan: StagePlan, kernel: KernelExports, memory: WebAssembly.Memory) {
+    this.spec = spec
+    this.plan = plan
+    this.kernel = kernel
+    this.memory = memory
+    this.f32 = new Float32Array(memory.buffer)
+    this.i32 = new Int32Array(memory.buffer)
+    this.progress = plan.sets.map(() => FRESH)
+    this.writeRecords()
+    if (plan.sets.length > 0) this.selectSet(0)
+  }
+
+  /** A stage with the weights it runs read from `weights`, and its adapter sets zero. Memory is exactly the plan's. */
+  static async open(kernel: Kernel, spec: StageSpec, weights: Weights): Promise<Stage> {
+    const stage = await Stage.blank(kernel, spec)
+    for (const { name, shape, address } of stage.plan.weights.tensors) {
+      const { dtype, data } = await weights.read(name, shape)
+      stage.placeWeight(address, countOf(shape), dtype, data)
+    }
+    return stage
+  }
+
+  /** A stage whose weights are all zero, to be written through `weight`. */
+  static async blank(kernel: Kernel, spec: StageSpec): Promise<Stage> {
+    const plan = planStage(spec, kernel.exports)
+    const memory = new WebAssembly.Memory({ initial: plan.memory.pages, maximum: plan.memory.pages })
+    return new Stage(spec, plan, await instantiate(kernel.module, memory), memory)
+  }
+
+  private placeWeight(address: number, count: number, dtype: 'F32' | 'F16' | 'BF16', data: Uint8Array): void {
+    // Narrow types go to the upper end of their place and widen downwards over themselves.
+    const at = address + 4 * count - data.length
+    new Uint8Array(this.memory.buffer, at, data.length).set(data)
+    if (dtype === 'F16') this.kernel.widenF16(address, at, count)
+    else if (dtype === 'BF16') this.kernel.widenBF16(address, at, count)
+    if (this.kernel.countNonFinite(address, count) > 0) refuse('weights.finite', 'weights', 'finite values', 'NaN or infinity')
+  }
+
+  /** `count` f32 at an address of the plan, as a view. */
+  view(address: number, count: number): Float32Array {
+    return this.f32.subarray(address >> 2, (address >> 2) + count)
+  }
+
+  /** A weight by name, as a view of its values. */
+  weight(name: string): Float32Array {
+    const tensor = this.plan.weights.tensors.find((candidate) => candidate.name === name)
+    return tensor ? this.view(tensor.address, countOf(tensor.shape)) : refuse('stage.weight', 'weight', 'a tensor of this stage', name)
+  }
+
+  /** The gradient of a weight; only where every weight is trained. */
+  gradient(name: string): Float32Array {
+    const tensor = this.plan.weights.tensors.find((candidate) => candidate.name === name)
+    if (!tensor || !this.plan.weights.grads) refuse('stage.gradient', 'gradient', 'a trained weight of this stage', name)
+    return this.view(this.plan.weights.grads + 4 * tensor.offset, countOf(tensor.shape))
+  }
+
+  /** Address of a weight, or of its gradient (0 when it has none). */
+  addressOf(name: string, gradient = false): number {
+    const tensor = this.plan.weights.tensors.find((candidate) => candidate.name === name)
+    if (!tensor) return 0
+    if (!gradient) return tensor.address
+    return this.plan.weights.grads && this.plan.weights.grads + 4 * tensor.offset
+  }
+
+  private linearRecord(name: string, outputs: number, inputs: number): LinearRecord {
+    return {
+      weight: this.addressOf(`${name}.weight`), bias: this.addressOf(`${name}.bias`), loraA: 0, loraB: 0,
+      dWeight: this.addressOf(`${name}.weight`, true), dBias: this.addressOf(`${name}.bias`, true), dLoraA: 0, dLoraB: 0,
+      inputs, outputs, rank: 0, scale: 0,
+    }
+  }
+
+  private linearAddress(block: number, key: LinearKey): number {
+    const index = LINEARS.findIndex((linear) => linear.key === key)
+    return this.plan.records.linears + LINEAR_BYTES * ((block - this.spec.from) * LINEARS.length + index)
+  }
+
+  private writeNormRecord(address: number, name: string): void {
+    const { hiddenSize, layerNormEps } = this.spec.config
+    writeNorm(this.memory.buffer, address, {
+      gain: this.addressOf(`${name}.weight`), bias: this.addressOf(`${name}.bias`),
+      dGain: this.addressOf(`${name}.weight`, true), dBias: this.addressOf(`${name}.bias`, true),
+      width: hiddenSize, eps: layerNormEps,
+    })
+  }
+
+  private writeRecords(): void {
+    const { config, from, to, labels, adapter } = this.spec
+    const buffer = this.memory.buffer
+    for (let block = from; block < to; block++) {
+      const name = blockName(block)
+      const norms = this.plan.records.norms + 2 * NORM_BYTES * (block - from)
+      for (const { key, module, input, output } of LINEARS) {
+        writeLinear(buffer, this.linearAddress(block, key), this.linearRecord(`${name}.${module}`, widthOf(config, output), widthOf(config, input)))
+      }
+      this.writeNormRecord(norms, `${name}.attention.output.LayerNorm`)
+      this.writeNormRecord(norms + NORM_BYTES, `${name}.output.LayerNorm`)
+      const at = (key: LinearKey) => this.linearAddress(block, key)
+      writeBlock(buffer, this.plan.records.blocks + BLOCK_BYTES * (block - from), {
+        query: at('query'), key: at('key'), value: at('value'), attention: at('attention'), up: at('up'), down: at('down'),
+        norm1: norms, norm2: norms + NORM_BYTES, heads: config.heads,
+      })
+    }
+    for (const { record, fields, lora } of this.plan.saved) {
+      const { x, query, key, value, context, sum1, stats1, hidden, up, gelu, sum2, stats2 } = fields
+      writeSaved(buffer, record, {
+        x, query, key, value, context, sum1, stats1, hidden, up, gelu, sum2, stats2,
+        loraQuery: lora.query, loraKey: lora.key, loraValue: lora.value,
+        loraAttention: lora.attention, loraUp: lora.up, loraDown: lora.down,
+      })
+    }
+    if (this.plan.head) {
+      writeLinear(buffer, this.plan.records.pooler, this.linearRecord('pooler.dense', config.hiddenSize, config.hiddenSize))
+      if (adapter === null) writeLinear(buffer, this.plan.records.classifier, this.linearRecord('classifier', labels, config.hiddenSize))
+    }
+  }
+
+  /** Points the blocks at adapter set `index`: nothing is copied, so switching devices costs a few stores. */
+  selectSet(index: number): void {
+    const set = this.plan.sets[index]
+    const { adapter, config } = this.spec
+    if (!set || !adapter) refuse('stage.set', 'stage.set', `0 … ${this.plan.sets.length - 1}`, index)
+    this.set = index
+    const places = new Map(set.layout.entries.map(({ name, offset }) => [name, 4 * offset]))
+    const at = (base: number, name: string) => (base && places.has(name) ? base + places.get(name)! : 0)
+    for (let block = this.spec.from; block < this.spec.to; block++) {
+      for (const key of adapter.targets) {
+        const { module, input, output } = LINEARS.find((linear) => linear.key === key)!
+        const name = `${blockName(block)}.${module}`
+        writeLinear(this.memory.buffer, this.linearAddress(block, key), {
+          ...this.linearRecord(name, widthOf(config, output), widthOf(config, input)),
+          loraA: at(set.params, `${name}.lora_A`), loraB: at(set.params, `${name}.lora_B`),
+          dLoraA: at(this.plan.setGrads, `${name}.lora_A`), dLoraB: at(this.plan.setGrads, `${name}.lora_B`),
+          rank: adapter.rank, scale: adapter.alpha / adapter.rank,
+        })
+      }
+    }
+    if (this.plan.head) {
+      writeLinear(this.memory.buffer, this.plan.records.classifier, {
+        ...this.linearRecord('classifier', this.spec.labels, config.hiddenSize),
+        weight: at(set.params, 'classifier.weight'), bias: at(set.params, 'classifier.bias'),
+        dWeight: at(this.plan.setGrads, 'classifier.weight'), dBias: at(this.plan.setGrads, 'classifier.bias'),
+      })
+    }
+  }
+
+  /** A copy of set `index`'s parameters [P]. */
+  readSet(index: number): Float32Array {
+    const { params, layout } = this.plan.sets[index]
+    return this.view(params, layout.count).slice()
+  }
+
+  /** Replaces set `index` by `vector` [P] and resets its optimiser. */
+  writeSet(index: number, vector: Float32Array): void {
+    const { params, m, v, layout } = this.plan.sets[index]
+    if (vector.length !== layout.count) refuse('stage.vector', 'adapter', `${layout.count} values`, vector.length)
+    this.view(params, layout.count).set(vector)
+    if (m) this.kernel.fill(m, 0, layout.count)
+    if (v) this.kernel.fill(v, 0, layout.count)
+    this.progress[index] = FRESH
+  }
+
+  /** A set's optimiser: moments m and v [P] and the powers of its betas so far. */
+  readMoments(index: number): { m: Float32Array; v: Float32Array; power1: number; power2: number } {
+    const { m, v, layout } = this.plan.sets[index]
+    return { m: this.view(m, layout.count).slice(), v: this.view(v, layout.count).slice(), ...this.progress[index] }
+  }
+
+  writeMoments(index: number, moments: { m: Float32Array; v: Float32Array; power1: number; power2: number }): void {
+    const { m, v, layout } = this.plan.sets[index]
+    this.view(m, layout.count).set(moments.m)
+    this.view(v, layout.count).set(moments.v)
+    this.progress[index] = { power1: moments.power1, power2: moments.power2 }
+  }
+
+  private placeBatch({ offsets, ids, types, activation }: Batch): void {
+    const { from, config, rows, sequences, longest } = this.spec
+    const S = offsets.length - 1
+    if (S < 1 || S > sequences) refuse('batch.sequences', 'batch.offsets', `1 … ${sequences} sequences`, S)
+    let T = 0
+    for (let s = 0; s < S; s++) {
+      const length = offsets[s + 1] - offsets[s]
+      if (length < 1 || length > longest || offsets[0] !== 0) refuse('batch.length', `batch.offsets[${s}]`, `1 … ${longest} tokens from row 0`, length)
+      T = Math.max(T, length)
+    }
+    const N = offsets[S]
+    if (N > rows) refuse('batch.rows', 'batch.offsets', `at most ${rows} rows`, N)
+    if (from === 0) {
+      if (ids?.length !== N) refuse('batch.ids', 'batch.ids', `${N} ids`, ids?.length ?? 'none')
+      const strange = ids.findIndex((id) => id < 0 || id >= config.vocabSize)
+      if (strange >= 0) refuse('batch.ids', `batch.ids[${strange}]`, `0 … ${config.vocabSize - 1}`, ids[strange])
+      this.i32.set(ids, this.plan.batch.ids >> 2)
+      const strangeType = types?.findIndex((type) => type < 0 || type >= config.typesMax) ?? -1
+      if (types && (types.length !== N || strangeType >= 0)) refuse('batch.types', 'batch.types', `${N} types below ${config.typesMax}`, types[strangeType] ?? types.length)
+      if (types) this.i32.set(types, this.plan.batch.types >> 2)
+    } else {
+      if (activation?.length !== N * config.hiddenSize) refuse('batch.activation', 'batch.activation', `${N * config.hiddenSize} values`, activation?.length ?? 'none')
+      this.f32.set(activation, this.plan.saved[0].x >> 2)
+    }
+    this.i32.set(offsets, this.plan.batch.offsets >> 2)
+    this.typed = types !== undefined
+    this.rows = N
+    this.sequences = S
+    this.longest = T
+  }
+
+  private embed(): void {
+    const { batch, embeddings, saved } = this.plan
+    const { config } = this.spec
+    const sum = embeddings.sum || saved[0].x
+    const at = (name: string) => this.addressOf(`embeddings.${name}`)
+    this.kernel.embedding(sum, batch.ids, this.typed ? batch.types : 0, batch.offsets,
+      at('word_embeddings.weight'), at('position_embeddings.weight'), at('token_type_embeddings.weight'), this.sequences, config.hiddenSize)
+    this.kernel.layerNorm(saved[0].x, embeddings.stats, sum, at('LayerNorm.weight'), at('LayerNorm.bias'), this.rows, config.hiddenSize, config.layerNormEps)
+  }
+
+  /**
+   * Runs the stage on a batch, which then stays for `loss` and `backward`. Throws a
+   * KerfError, before anything is computed, for a batch over the stage's limits.
+   */
+  forward(batch: Batch): void {
+    this.placeBatch(batch)
+    const { from, to } = this.spec
+    const { saved, records, out } = this.plan
+    if (from === 0) this.embed()
+    for (let block = from; block < to; block++) {
+      const here = saved[Math.min(block - from, saved.length - 1)]
+      const last = block + 1 === to
+      const next = last ? out : saved[Math.min(block + 1 - from, saved.length - 1)].x
+      this.kernel.blockForward(next, here.record, records.blocks + BLOCK_BYTES * (block - from),
+        this.plan.batch.offsets, this.rows, this.sequences, this.longest, this.plan.scratch)
+    }
+    if (this.plan.head) this.classify()
+  }
+
+  private classify(): void {
+    const { classify, records, out, batch, scratch } = this.plan
+    const C = this.spec.config.hiddenSize, S = this.sequences
+    this.kernel.gatherRows(classify.first, out, batch.offsets, S, C)
+    this.kernel.linear(classify.pooled, 0, classify.first, records.pooler, S, scratch)
+    this.kernel.tanh(classify.pooled, classify.pooled, S * C)
+    this.kernel.linear(classify.logits, 0, classify.pooled, records.classifier, S, scratch)
+  }
+
+  /** out [N, C] of the last forward pass: the activation at the cut. A copy. */
+  activation(): Float32Array {
+    return this.view(this.plan.out, this.rows * this.spec.config.hiddenSize).slice()
+  }
+
+  /** logits [S, K] of the last forward pass. A copy. */
+  logits(): Float32Array {
+    return this.view(this.plan.classify.logits, this.sequences * this.spec.labels).slice()
+  }
+
+  /** Softmax of the last logits [S, K]. Overwrites them. */
+  probabilities(): Float32Array {
+    const { logits } = this.plan.classify
+    this.kernel.softmax(logits, logits, this.sequences, this.spec.labels)
+    return this.logits()
+  }
+
+  /** Mean cross-entropy of the last forward pass, in nats; leaves its gradient for `backward`. Overwrites the logits. */
+  loss(labels: Int32Array): number {
+    const { classify, batch } = this.plan
+    const { labels: K } = this.spec
+    if (labels.length !== this.sequences) refuse('batch.labels', 'batch.labels', `${this.sequences} labels`, labels.length)
+    const strange = labels.findIndex((label) => label < 0 || label >= K)
+    if (strange >= 0) refuse('batch.labels', `batch.labels[${strange}]`, `0 … ${K - 1}`, labels[strange])
+    this.i32.set(labels, batch.labels >> 2)
+    return this.kernel.crossEntropy(classify.losses, classify.logits, classify.logits, batch.labels, this.sequences, K)
+  }
+
+  /** Clears the gradients that `backward` adds to. */
+  clearGradients(): void {
+    const { weights, setGrads, sets } = this.plan
+    if (weights.grads) this.kernel.fill(weights.grads, 0, weights.count)
+    if (setGrads) this.kernel.fill(setGrads, 0, sets[this.set].layout.count)
+  }
+
+  /**
+   * Backward from the loss, or from `dOut` [N, C], the gradient of the activation.
+   * Gradients are added to what they hold. Returns the gradient of the stage's input
+   * [N, C] as a copy, or null from block 0, where nothing below is sent anywhere.
+   */
+  backward(dOut?: Float32Array): Float32Array | null {
+    const { from, to, config, training } = this.spec
+    const { plan, rows } = this
+    const count = rows * config.hiddenSize
+    if (plan.head) this.headBackward()
+    else if (dOut) this.placeGradient(dOut, count)
+    for (let block = to - 1; block >= from; block--) {
+      const wanted = block > 0 || training === 'all'
+      this.kernel.blockBackward(wanted ? plan.dOut : 0, plan.dOut, plan.saved[block - from].record,
+        plan.records.blocks + BLOCK_BYTES * (block - from), plan.batch.offsets, rows, this.sequences, this.longest, plan.scratch)
+    }
+    if (from > 0) return this.view(plan.dOut, count).slice()
+    if (training === 'all') this.embedBackward()
+    return null
+  }
+
+  private placeGradient(dOut: Float32Array, count: number): void {
+    if (dOut.length !== count) refuse('stage.gradient', 'gradient', `${count} values`, dOut.length)
+    this.f32.set(dOut, this.plan.dOut >> 2)
+  }
+
+  private headBackward(): void {
+    const { classify, records, batch, dOut, scratch } = this.plan
+    const C = this.spec.config.hiddenSize, S = this.sequences
+    this.kernel.linearBackward(classify.dPooled, classify.logits, classify.pooled, 0, records.classifier, S, 0, scratch)
+    this.kernel.tanhBackward(classify.dPooled, classify.dPooled, classify.pooled, S * C)
+    // The pooler's input gradient takes the place of its output, which nothing needs any more.
+    this.kernel.linearBackward(classify.pooled, classify.dPooled, classify.first, 0, records.pooler, S, 0, scratch)
+    this.kernel.fill(dOut, 0, this.rows * C)
+    this.kernel.gatherRowsBackward(dOut, classify.pooled, batch.offsets, S, C)
+  }
+
+  private embedBackward(): void {
+    const { batch, embeddings, dOut, scratch } = this.plan
+    const C = this.spec.config.hiddenSize
+    const at = (name: string) => this.addressOf(`embeddings.${name}`, true)
+    this.kernel.layerNormBackward(dOut, at('LayerNorm.weight'), at('LayerNorm.bias'), dOut, embeddings.stats, embeddings.sum,
+      this.addressOf('embeddings.LayerNorm.weight'), this.rows, C, scratch)
+    this.kernel.embeddingBackward(at('word_embeddings.weight'), at('position_embeddings.weight'), at('token_type_embeddings.weight'),
+      dOut, batch.ids, this.typed ? batch.types : 0, batch.offsets, this.sequences, C)
+  }
+
+  /** One AdamW step of the selected set, or of every weight where all are trained. */
+  update(optimizer: Optimizer): void {
+    if (this.spec.training === 'all') {
+      const { params, grads, m, v, count } = this.plan.weights
+      this.weightsProgress = this.step(optimizer, this.weightsProgress, params, m, v, grads, count)
+    } else {
+      const { params, m, v, layout } = this.plan.sets[this.set]
+      this.progress[this.set] = this.step(optimizer, this.progress[this.set], params, m, v, this.plan.setGrads, layout.count)
+    }
+  }
+
+  /** Continues the weights' optimiser after `steps` steps; where all weights are trained. */
+  restoreProgress(steps: number, beta1: number, beta2: number): void {
+    this.weightsProgress = FRESH
+    for (let step = 0; step < steps; step++) {
+      this.weightsProgress = { power1: this.weightsProgress.power1 * beta1, power2: this.weightsProgress.power2 * beta2 }
+    }
+  }
+
+  private step(optimizer: Optimizer, before: Progress, params: number, m: number, v: number, grads: number, count: number): Progress {
+    const { learningRate, beta1, beta2, eps, weightDecay } = optimizer
+    const power1 = before.power1 * beta1, power2 = before.power2 * beta2
+    this.kernel.adamw(params, m, v, grads, count, 1 - learningRate * weightDecay, beta1, 1 - beta1, beta2, 1 - beta2,
+      learningRate / (1 - power1), Math.sqrt(1 - power2), eps)
+    return { power1, power2 }
+  }
+
+  /** Bytes of the linear memory; always the plan's. */
+  get bytes(): number {
+    return this.plan.memory.pages * PAGE_BYTES
+  }
+}

@@ -1,0 +1,14 @@
+/** The kernel's builds, compiled once for a test file. */
+import { readFileSync } from 'node:fs'
+import type { Kernel, KernelBuild } from '../runtime/kernel/load.ts'
+import { loadKernel } from '../runtime/kernel/load.ts'
+
+export const BUILDS: readonly KernelBuild[] = ['scalar', 'simd']
+
+const opened = new Map<KernelBuild, Promise<Kernel>>()
+
+export function openKernelBuild(build: KernelBuild): Promise<Kernel> {
+  const kernel = opened.get(build) ?? loadKernel(readFileSync(new URL(`../dist/kerf.${build}.wasm`, import.meta.url)), build)
+  opened.set(build, kernel)
+  return kernel
+}
