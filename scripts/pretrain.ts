@@ -15,7 +15,7 @@ import { loadKernel } from '../runtime/kernel/load.ts'
 import { parseConfig } from '../runtime/model/config.ts'
 import type { ModelConfig } from '../runtime/model/config.ts'
 import { countOf } from '../runtime/model/layout.ts'
-import { mlmTensors } from '../runtime/model/names.ts'
+import { mlmTensors, poolerTensors } from '../runtime/model/names.ts'
 import { weightTensors } from '../runtime/model/plan.ts'
 import { createTokenizer } from '../runtime/model/tokens.ts'
 import { createRandom, permute } from '../runtime/random.ts'
@@ -161,8 +161,27 @@ function writeModel(params: Float32Array, metadata: Record<string, string>): voi
     offset += count
     return head.has(name) ? [] : [{ name, dtype: 'F16' as const, shape, data: new Uint8Array(memory.buffer, 64, 2 * count).slice() }]
   })
-  writeFileSync(join(values.out, 'model.safetensors.new'), encodeSafetensors(halves, { format: 'pt', ...metadata }))
+  writeFileSync(join(values.out, 'model.safetensors.new'), encodeSafetensors([...halves, ...poolerHalves()], { format: 'pt', ...metadata }))
   renameSync(join(values.out, 'model.safetensors.new'), join(values.out, 'model.safetensors'))
+}
+
+const HALF_HALF = 0x3800 // 0.5 in f16
+
+/** Masked-language modelling trains no pooler; half the identity passes the first row on within tanh's steep part. */
+function poolerHalves() {
+  return poolerTensors(config).map(({ name, shape }) => {
+    const C = config.hiddenSize
+    const values = new Uint16Array(countOf(shape))
+    if (shape.length === 2) for (let i = 0; i < C; i++) values[i * C + i] = HALF_HALF
+    return { name, dtype: 'F16' as const, shape, data: new Uint8Array(values.buffer) }
+  })
+}
+
+if (resume && resume.step >= options.steps) {
+  const { metadata } = decodeSafetensors(new Uint8Array(readFileSync(checkpoint)))
+  writeModel(new Float32Array(resume.params), metadata)
+  console.log(`step ${resume.step}: held-out loss ${metadata.before} -> ${metadata.heldout}`)
+  process.exit()
 }
 
 const rows = LENGTH_MAX * Math.max(options.batch, 16)

@@ -46,7 +46,7 @@ export function chartAccuracy(report: Report): Chart {
     return bucketMeans([...points].map(([round, accuracy]) => ({ round, value: accuracy * 100 })), 1)
   })
   const majority = report.schemes.map((scheme) => scheme.majorityAccuracy).find(Number.isFinite)
-  const caption = majority === undefined ? '' : `Dashed line: always answering the commonest label, ${formatHundredths(majority)} %. `
+  const caption = majority === undefined ? '' : `Thin grey line: always answering the commonest label, ${formatHundredths(majority)} %. `
   return alignChart(report, series, { title: 'Accuracy by round', unit: '%', caption, baseline: majority === undefined ? null : majority * 100 })
 }
 

@@ -4,13 +4,9 @@
  * Only measured or planned numbers are stored; sums and maxima are derived here.
  */
 
-/** What one party does from `beginMs` to `endMs`. `party`: 'server', 'device 3', or 'server 3' where each device has its own model. */
-export type Span = {
-  party: string
-  kind: 'forward' | 'backward' | 'server' | 'upload' | 'download' | 'wait' | 'aggregate'
-  beginMs: number
-  endMs: number
-}
+import type { Span } from '../split/stats.ts'
+
+export type { Span }
 
 /** One device of one scheme. `memoryBytes` is the plan's; `labelCounts` follow the order of `Report.labels`. */
 export type DeviceReport = {

@@ -10,7 +10,7 @@ import type { Kernel } from '../kernel/load.ts'
 import { PAGE_BYTES, instantiate } from '../kernel/load.ts'
 import type { LinearRecord } from '../kernel/records.ts'
 import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, writeBlock, writeLinear, writeNorm, writeSaved } from '../kernel/records.ts'
-import { countOf } from './layout.ts'
+import { countOf, prefixCount } from './layout.ts'
 import type { LinearKey } from './names.ts'
 import { LINEARS, blockName, widthOf } from './names.ts'
 import type { StagePlan, StageSpec } from './plan.ts'
@@ -35,6 +35,31 @@ export const ADAMW: Optimizer = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, 
 type Progress = { power1: number; power2: number }
 const FRESH: Progress = { power1: 1, power2: 1 }
 
+/** An adapter set with its optimiser: parameters and moments [P] and the powers of the betas. */
+export type SetState = { params: Float32Array; m: Float32Array; v: Float32Array; power1: number; power2: number }
+
+/** A set as it is after an aggregation: moments zero. */
+export function freshState(params: Float32Array): SetState {
+  return { params, m: new Float32Array(params.length), v: new Float32Array(params.length), ...FRESH }
+}
+
+/** The part [begin, end) of a state's vectors, as copies. */
+export function sliceState(state: SetState, begin: number, end = state.params.length): SetState {
+  const { params, m, v } = state
+  return { ...state, params: params.slice(begin, end), m: m.slice(begin, end), v: v.slice(begin, end) }
+}
+
+/** A device's part and the server's as one full state; the betas' powers are equal in both. */
+export function joinStates(first: SetState, second: SetState): SetState {
+  const join = (a: Float32Array, b: Float32Array) => {
+    const joined = new Float32Array(a.length + b.length)
+    joined.set(a)
+    joined.set(b, a.length)
+    return joined
+  }
+  return { ...first, params: join(first.params, second.params), m: join(first.m, second.m), v: join(first.v, second.v) }
+}
+
 export class Stage {
   readonly spec: StageSpec
   readonly plan: StagePlan
@@ -43,6 +68,7 @@ export class Stage {
   private readonly f32: Float32Array
   private readonly i32: Int32Array
   private set = 0
+  private begin = 0
   private rows = 0
   private sequences = 0
   private longest = 0
@@ -196,37 +222,28 @@ export class Stage {
     }
   }
 
-  /** A copy of set `index`'s parameters [P]. */
-  readSet(index: number): Float32Array {
-    const { params, layout } = this.plan.sets[index]
-    return this.view(params, layout.count).slice()
-  }
-
-  /** Replaces set `index` by `vector` [P] and resets its optimiser. */
-  writeSet(index: number, vector: Float32Array): void {
+  /** A copy of set `index` with its optimiser. */
+  readSet(index: number): SetState {
     const { params, m, v, layout } = this.plan.sets[index]
-    if (vector.length !== layout.count) refuse('stage.vector', 'adapter', `${layout.count} values`, vector.length)
-    this.view(params, layout.count).set(vector)
-    if (m) this.kernel.fill(m, 0, layout.count)
-    if (v) this.kernel.fill(v, 0, layout.count)
-    this.progress[index] = FRESH
+    const copy = (address: number) => (address ? this.view(address, layout.count).slice() : new Float32Array(layout.count))
+    return { params: copy(params), m: copy(m), v: copy(v), ...this.progress[index] }
   }
 
-  /** A set's optimiser: moments m and v [P] and the powers of its betas so far. */
-  readMoments(index: number): { m: Float32Array; v: Float32Array; power1: number; power2: number } {
-    const { m, v, layout } = this.plan.sets[index]
-    return { m: this.view(m, layout.count).slice(), v: this.view(v, layout.count).slice(), ...this.progress[index] }
+  /** Replaces set `index` and its optimiser; refuses `stage.vector` for another length than the set's. */
+  writeSet(index: number, state: SetState): void {
+    const { params, m, v, layout } = this.plan.sets[index]
+    for (const vector of [state.params, state.m, state.v]) {
+      if (vector.length !== layout.count) refuse('stage.vector', 'adapter', `${layout.count} values`, vector.length)
+    }
+    this.view(params, layout.count).set(state.params)
+    if (m) this.view(m, layout.count).set(state.m)
+    if (v) this.view(v, layout.count).set(state.v)
+    this.progress[index] = { power1: state.power1, power2: state.power2 }
   }
 
-  writeMoments(index: number, moments: { m: Float32Array; v: Float32Array; power1: number; power2: number }): void {
-    const { m, v, layout } = this.plan.sets[index]
-    this.view(m, layout.count).set(moments.m)
-    this.view(v, layout.count).set(moments.v)
-    this.progress[index] = { power1: moments.power1, power2: moments.power2 }
-  }
-
-  private placeBatch({ offsets, ids, types, activation }: Batch): void {
-    const { from, config, rows, sequences, longest } = this.spec
+  private placeBatch({ offsets, ids, types, activation }: Batch, begin: number): void {
+    const { from, to, config, rows, sequences, longest } = this.spec
+    if (begin < from || begin >= to) refuse('batch.begin', 'batch.cut', `a block of ${from} … ${to - 1}`, begin)
     const S = offsets.length - 1
     if (S < 1 || S > sequences) refuse('batch.sequences', 'batch.offsets', `1 … ${sequences} sequences`, S)
     let T = 0
@@ -237,7 +254,7 @@ export class Stage {
     }
     const N = offsets[S]
     if (N > rows) refuse('batch.rows', 'batch.offsets', `at most ${rows} rows`, N)
-    if (from === 0) {
+    if (begin === 0) {
       if (ids?.length !== N) refuse('batch.ids', 'batch.ids', `${N} ids`, ids?.length ?? 'none')
       const strange = ids.findIndex((id) => id < 0 || id >= config.vocabSize)
       if (strange >= 0) refuse('batch.ids', `batch.ids[${strange}]`, `0 … ${config.vocabSize - 1}`, ids[strange])
@@ -247,9 +264,10 @@ export class Stage {
       if (types) this.i32.set(types, this.plan.batch.types >> 2)
     } else {
       if (activation?.length !== N * config.hiddenSize) refuse('batch.activation', 'batch.activation', `${N * config.hiddenSize} values`, activation?.length ?? 'none')
-      this.f32.set(activation, this.plan.saved[0].x >> 2)
+      this.f32.set(activation, this.savedAt(begin).x >> 2)
     }
     this.i32.set(offsets, this.plan.batch.offsets >> 2)
+    this.begin = begin
     this.typed = types !== undefined
     this.rows = N
     this.sequences = S
@@ -266,20 +284,24 @@ export class Stage {
     this.kernel.layerNorm(saved[0].x, embeddings.stats, sum, at('LayerNorm.weight'), at('LayerNorm.bias'), this.rows, config.hiddenSize, config.layerNormEps)
   }
 
+  /** A block's saved tensors; without training all blocks share one place. */
+  private savedAt(block: number) {
+    return this.plan.saved[Math.min(block - this.spec.from, this.plan.saved.length - 1)]
+  }
+
   /**
-   * Runs the stage on a batch, which then stays for `loss` and `backward`. Throws a
-   * KerfError, before anything is computed, for a batch over the stage's limits.
+   * Runs blocks [begin, to) on a batch, which then stays for `loss` and `backward`: a
+   * server begins at each device's cut. Throws a KerfError, before anything is
+   * computed, for a batch over the stage's limits.
    */
-  forward(batch: Batch): void {
-    this.placeBatch(batch)
+  forward(batch: Batch, begin = this.spec.from): void {
+    this.placeBatch(batch, begin)
     const { from, to } = this.spec
-    const { saved, records, out } = this.plan
-    if (from === 0) this.embed()
-    for (let block = from; block < to; block++) {
-      const here = saved[Math.min(block - from, saved.length - 1)]
-      const last = block + 1 === to
-      const next = last ? out : saved[Math.min(block + 1 - from, saved.length - 1)].x
-      this.kernel.blockForward(next, here.record, records.blocks + BLOCK_BYTES * (block - from),
+    const { records, out } = this.plan
+    if (begin === 0) this.embed()
+    for (let block = begin; block < to; block++) {
+      const next = block + 1 === to ? out : this.savedAt(block + 1).x
+      this.kernel.blockForward(next, this.savedAt(block).record, records.blocks + BLOCK_BYTES * (block - from),
         this.plan.batch.offsets, this.rows, this.sequences, this.longest, this.plan.scratch)
     }
     if (this.plan.head) this.classify()
@@ -336,16 +358,16 @@ export class Stage {
    */
   backward(dOut?: Float32Array): Float32Array | null {
     const { from, to, config, training } = this.spec
-    const { plan, rows } = this
+    const { plan, rows, begin } = this
     const count = rows * config.hiddenSize
     if (plan.head) this.headBackward()
     else if (dOut) this.placeGradient(dOut, count)
-    for (let block = to - 1; block >= from; block--) {
+    for (let block = to - 1; block >= begin; block--) {
       const wanted = block > 0 || training === 'all'
       this.kernel.blockBackward(wanted ? plan.dOut : 0, plan.dOut, plan.saved[block - from].record,
         plan.records.blocks + BLOCK_BYTES * (block - from), plan.batch.offsets, rows, this.sequences, this.longest, plan.scratch)
     }
-    if (from > 0) return this.view(plan.dOut, count).slice()
+    if (begin > 0) return this.view(plan.dOut, count).slice()
     if (training === 'all') this.embedBackward()
     return null
   }
@@ -376,14 +398,16 @@ export class Stage {
       dOut, batch.ids, this.typed ? batch.types : 0, batch.offsets, this.sequences, C)
   }
 
-  /** One AdamW step of the selected set, or of every weight where all are trained. */
+  /** One AdamW step of the selected set, from the block where forward began, or of every weight where all are trained. */
   update(optimizer: Optimizer): void {
     if (this.spec.training === 'all') {
       const { params, grads, m, v, count } = this.plan.weights
       this.weightsProgress = this.step(optimizer, this.weightsProgress, params, m, v, grads, count)
     } else {
       const { params, m, v, layout } = this.plan.sets[this.set]
-      this.progress[this.set] = this.step(optimizer, this.progress[this.set], params, m, v, this.plan.setGrads, layout.count)
+      const first = prefixCount(layout, this.begin), at = 4 * first
+      this.progress[this.set] = this.step(optimizer, this.progress[this.set],
+        params + at, m + at, v + at, this.plan.setGrads + at, layout.count - first)
     }
   }
 

@@ -24,6 +24,8 @@ export const FRAME_TYPES = {
   state: 6,
   error: 7,
   bye: 8,
+  ready: 9,
+  report: 10,
 } as const
 
 export type FrameType = keyof typeof FRAME_TYPES
@@ -67,7 +69,7 @@ export type FrameExpectation = {
 export const FRAME_VERSION = 1
 /** 'KERF' read as a little-endian u32. */
 const MAGIC = 0x4652454b
-const CONTROL: readonly FrameType[] = ['hello', 'welcome', 'error', 'bye']
+const CONTROL: readonly FrameType[] = ['hello', 'welcome', 'ready', 'report', 'error', 'bye']
 
 /** Byte offsets of the prelude's fields. */
 const AT = {

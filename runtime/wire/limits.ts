@@ -28,7 +28,9 @@ export const BODY_BYTES_MAX = {
   adapter: 256 << 20,
   state: 1 << 30,
   error: 4 << 10,
-  bye: 4 << 10,
+  bye: 64 << 10,
+  ready: 4 << 10,
+  report: 4 << 10,
 } as const
 
 /** f16 codec: the scale is a power of two in this range, so 65504 · scale stays below the largest f32. */

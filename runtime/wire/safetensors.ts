@@ -89,7 +89,9 @@ export function decodeSafetensors(
   const { tensors: views, metadata, dataBegin } = parseHeader(bytes, bytes.length, field)
   const tensors = new Map<string, TensorInput>()
   for (const { name, dtype, shape, begin, end } of views.values()) {
-    tensors.set(name, { name, dtype, shape, data: bytes.subarray(dataBegin + begin, dataBegin + end) })
+    // A plain Uint8Array even over a host's subclass, whose slice() may not copy.
+    const data = new Uint8Array(bytes.buffer, bytes.byteOffset + dataBegin + begin, end - begin)
+    tensors.set(name, { name, dtype, shape, data })
   }
   return { tensors, metadata }
 }

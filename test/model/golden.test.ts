@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { goldenIntegers, goldenTensor, goldenTensors } from '../oracle/golden.ts'
 import { distance } from '../distance.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
-import { Stage } from '../../runtime/model/stage.ts'
+import { Stage, freshState } from '../../runtime/model/stage.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import type { ModelConfig } from '../../runtime/model/config.ts'
@@ -27,7 +27,7 @@ function fillSet(stage: Stage, index = 0): void {
   const { layout } = stage.plan.sets[index]
   const vector = new Float32Array(layout.count)
   for (const { name, offset } of layout.entries) vector.set(Float32Array.from(weights.get(name)!.data), offset)
-  stage.writeSet(index, vector)
+  stage.writeSet(index, freshState(vector))
 }
 
 function open(build: 'simd' | 'scalar', spec: Partial<StageSpec>): Promise<Stage> {

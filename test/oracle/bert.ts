@@ -25,7 +25,12 @@ export type Tensor = { readonly shape: readonly number[]; readonly data: Float64
 export type Weights = ReadonlyMap<string, Tensor>
 
 /** `loraScale` is alpha / rank. */
-export type Config = { readonly layers: number; readonly heads: number; readonly layerNormEps: number; readonly loraScale: number }
+export type Config = {
+  readonly layers: number
+  readonly heads: number
+  readonly layerNormEps: number
+  readonly loraScale: number
+}
 
 /** `ids` and `types` [N], `offsets` [S + 1]. */
 export type Batch = { readonly ids: Int32Array; readonly types: Int32Array; readonly offsets: Int32Array }
@@ -91,7 +96,10 @@ function erfSeries(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum
 }
 
-/** √π · e^(x²) · erfc(x) = 1/(x + (1/2)/(x + 1/(x + (3/2)/(x + …)))), from the inside out (Abramowitz and Stegun 7.1.14), x ≥ 2. */
+/**
+ * √π · e^(x²) · erfc(x) = 1/(x + (1/2)/(x + 1/(x + (3/2)/(x + …)))), evaluated from
+ * the inside out, for x ≥ 2 (Abramowitz and Stegun 7.1.14).
+ */
 function erfcFraction(x: number): number {
   let fraction = x
   for (let n = 100; n >= 1; n--) fraction = x + n / 2 / fraction
@@ -265,7 +273,10 @@ export function runBlocks(
 
 export type Classification = { pooled: Float64Array; logits: Float64Array; loss: number }
 
-/** Pooler over the first row of each sequence, classifier, mean loss. hidden [N, C], labels [S]; pooled [S, C], logits [S, K]. */
+/**
+ * Pooler over the first row of each sequence, classifier, mean loss. hidden
+ * [N, C], labels [S]; pooled [S, C], logits [S, K].
+ */
 export function classify(
   weights: Weights, config: Config, hidden: Float64Array, offsets: Int32Array, labels: Int32Array,
 ): Classification {

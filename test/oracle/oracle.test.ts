@@ -81,7 +81,9 @@ function encode(model: ReadonlyMap<string, Tensor>, input: Batch): Float64Array[
 }
 
 /** The hidden state at `cut`, as the source of what follows it: blocks, then `head`. */
-function closeGradientAtCut(cut: number, states: readonly Float64Array[], prefix: string, run: (hidden: Float64Array) => number): void {
+function closeGradientAtCut(
+  cut: number, states: readonly Float64Array[], prefix: string, run: (hidden: Float64Array) => number,
+): void {
   const data = states[cut].slice()
   const source = new Map([[`hidden.${cut}`, { shape: [data.length / width, width], data }]])
   closeGradients(() => run(data), source, prefix)
@@ -116,14 +118,15 @@ test('softmax rows, values and slopes', () => {
 })
 
 test('layerNorm rows, values and slopes', () => {
-  const { shape: [N, C], data } = goldenTensor('op.layerNorm.in')
+  const input = goldenTensor('op.layerNorm.in')
+  const [N, C] = input.shape
   const gain = goldenTensor('op.layerNorm.gain')
   const bias = goldenTensor('op.layerNorm.bias')
   const dOut = goldenTensor('op.layerNorm.dOut').data
-  const run = () => layerNorm(data, gain.data, bias.data, config.layerNormEps, N, C)
+  const run = () => layerNorm(input.data, gain.data, bias.data, config.layerNormEps, N, C)
   close(run(), goldenTensor('op.layerNorm').data, F64_TOLERANCE, 'layerNorm')
   // Row 2 has a deviation of 1e-3: there the step 1e-5 truncates at about (1e-5 / 1e-3)².
-  const slopes = centralDifferences(() => dot(run(), dOut), new Map([['in', { data }], ['gain', gain], ['bias', bias]]))
+  const slopes = centralDifferences(() => dot(run(), dOut), new Map([['in', input], ['gain', gain], ['bias', bias]]))
   close(slopes.get('in')!.values, goldenTensor('op.layerNorm.grad.in').data, 1e-4, 'layerNorm slope')
   close(slopes.get('gain')!.values, goldenTensor('op.layerNorm.grad.gain').data, 1e-7, 'layerNorm gain slope')
   close(slopes.get('bias')!.values, goldenTensor('op.layerNorm.grad.bias').data, 1e-7, 'layerNorm bias slope')

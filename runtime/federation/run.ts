@@ -1,0 +1,145 @@
+/**
+ * One run on the server's side, whatever the transport: opens the server's blocks as
+ * the scheme wants them, trains, evaluates, and accounts for memory, bytes and time.
+ */
+import type { Kernel } from '../kernel/load.ts'
+import { sumPurposes } from '../kernel/plan.ts'
+import type { ModelConfig } from '../model/config.ts'
+
+import { layoutOf } from '../model/layout.ts'
+import type { StageSpec } from '../model/plan.ts'
+import { planStage } from '../model/plan.ts'
+import type { Contract, Share } from '../split/contract.ts'
+import { isWhole } from '../split/contract.ts'
+import type { Executor } from '../split/executor.ts'
+import type { Host } from '../split/host.ts'
+import type { Place } from '../split/server.ts'
+import { Server } from '../split/server.ts'
+import type { SchedulerName } from '../split/schedule.ts'
+import { chooseScheduler } from '../split/schedule.ts'
+import type { Span } from '../split/stats.ts'
+import type { Crc32c } from '../wire/frame.ts'
+import { openAverage } from './average.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
+import type { DeviceReport, ServerReport } from './report.ts'
+import { createTraining } from './training.ts'
+
+export type RunOptions = {
+  contract: Contract
+  config: ModelConfig
+  kernel: Kernel
+  crc32c: Crc32c
+  host: Host
+  run: number
+  scheduler: SchedulerName
+  deadlineMs: number
+  joinDeadlineMs: number
+  /** Opens a stage for the server's blocks, in this thread or another. */
+  openExecutor(spec: StageSpec): Promise<Executor>
+  /** The full set to begin with. */
+  initial: Float32Array
+  /** A checkpoint's bytes to go on from, and its file's name for errors. */
+  resume?: { bytes: Uint8Array; field: string }
+  /** Keeps a checkpoint's bytes, whole or not at all. */
+  save(bytes: Uint8Array, step: number): Promise<void>
+  on: {
+    ready(): void
+    step(client: number, step: number, loss: number): void
+    member(client: number, what: string): void
+    interval(step: number, vector: Float32Array): Promise<void>
+  }
+}
+
+export type RunResult = { vector: Float32Array; devices: readonly DeviceReport[]; server: ServerReport; timeline: readonly Span[]; wallMs: number }
+
+/** `server.attend` takes connections; `result` settles when the run has ended. */
+export type Run = { server: Server; firstStep: number; result: Promise<RunResult> }
+
+export function startRun(options: RunOptions): Run {
+  const { contract, config, host, crc32c, run, deadlineMs, on } = options
+  const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
+  const kept = JSON.stringify(contract)
+  const start: Checkpoint = options.resume
+    ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field)
+    : { step: 0, turn: 0, base: options.initial, states: new Map() }
+  let snapshot: (step: number) => Promise<void> = async () => {}
+  const server = new Server({
+    contract, config, layout, run, host, crc32c, deadlineMs, scheduler: chooseScheduler(options.scheduler),
+    on: { step: on.step, member: on.member, snapshot: (step) => snapshot(step) },
+  })
+
+  const conduct = async (): Promise<RunResult> => {
+    await server.gather(options.joinDeadlineMs)
+    const { places, executors } = await openPlaces(options, server.members.map(({ share }) => share!))
+    server.setPlaces(places)
+    const average = await openAverage(options.kernel, layout.count)
+    on.ready()
+    const beginMs = host.clock()
+    const training = createTraining({
+      contract, server, average, start, onInterval: on.interval,
+      save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, kept), checkpoint.step),
+    })
+    snapshot = training.snapshot
+    const vector = await training.run()
+    const wallMs = host.clock() - beginMs
+    await server.finish()
+    return { vector, wallMs, ...(await account(server, contract, executors)) }
+  }
+  return { server, firstStep: start.step, result: conduct() }
+}
+
+/**
+ * The specifications of the server's stages: one model for all devices, with a set for
+ * each (kerf) or a single one (sl, splitlora); a model for each (sfl); none (fl, central).
+ */
+export function serverSpecs(config: ModelConfig, contract: Contract, shares: readonly Share[]): StageSpec[] {
+  const { scheme, cuts, labels, adapter } = contract
+  if (isWhole(scheme)) return []
+  const spec = (from: number, setsFrom: readonly number[], own: readonly Share[]): StageSpec => ({
+    config, from, to: config.layers, labels: labels.length, adapter, training: 'adapters', setsFrom,
+    rows: Math.max(...own.map(({ rows }) => rows)), sequences: contract.batch, longest: Math.max(...own.map(({ longest }) => longest)),
+  })
+  if (scheme === 'sfl') return cuts.map((cut, client) => spec(cut, [cut], [shares[client]]))
+  const first = Math.min(...cuts)
+  return [spec(first, scheme === 'kerf' ? cuts : [first], shares)]
+}
+
+async function openPlaces(options: RunOptions, shares: readonly Share[]): Promise<{ places: (Place | null)[]; executors: Executor[] }> {
+  const { contract, config } = options
+  const specs = serverSpecs(config, contract, shares)
+  const executors: Executor[] = []
+  for (const spec of specs) executors.push(await options.openExecutor(spec))
+  const places = contract.cuts.map((cut, client): Place | null => {
+    if (specs.length === 0) return null
+    if (contract.scheme === 'sfl') return { executor: executors[client], set: 0, from: cut }
+    if (contract.scheme === 'kerf') return { executor: executors[0], set: client, from: cut }
+    return { executor: executors[0], set: 0, from: specs[0].from }
+  })
+  return { places, executors }
+}
+
+async function account(server: Server, contract: Contract, executors: readonly Executor[]): Promise<Omit<RunResult, 'vector' | 'wallMs'>> {
+  const memories = await Promise.all(executors.map((executor) => executor.memory()))
+  const sum = (name: 'bytes' | 'modelBytes' | 'setBytes') => memories.reduce((total, memory) => total + memory[name], 0)
+  const devices = server.members.map(({ client, cut, share, upBytes, downBytes, drops, stats, step }): DeviceReport => ({
+    client, cut, samples: share!.samples, labelCounts: share!.labelCounts, memoryBytes: share!.memoryBytes,
+    upBytes, downBytes, computeMs: stats?.computeMs ?? 0, waitMs: stats?.waitMs ?? 0, steps: step, drops,
+  }))
+  const deviceSpans = server.members.flatMap(({ client, stats }) => (stats?.spans ?? []).map((span): Span => ({ party: `device ${client}`, ...span })))
+  const timeline = [...server.spans, ...deviceSpans].sort((a, b) => a.beginMs - b.beginMs)
+  const origin = timeline[0]?.beginMs ?? 0
+  return {
+    devices,
+    server: { memoryBytes: sum('bytes'), modelBytes: sum('modelBytes'), setBytes: sum('setBytes'), computeMs: server.computeMs, waitMs: isWhole(contract.scheme) ? 0 : server.waitMs },
+    timeline: timeline.map((span) => ({ ...span, beginMs: span.beginMs - origin, endMs: span.endMs - origin })),
+  }
+}
+
+/** Bytes of a stage by its plan alone: what `kerf plan` prints, and what a stage then takes. */
+export function measureStage(spec: StageSpec, kernel: Kernel): { bytes: number; modelBytes: number; setBytes: number; activationBytes: number; scratchBytes: number } {
+  const { memory } = planStage(spec, kernel.exports)
+  const { weights, sets, activations, scratch } = sumPurposes(memory)
+  return { bytes: memory.bytes, modelBytes: weights, setBytes: sets, activationBytes: activations, scratchBytes: scratch }
+}
+

@@ -1,0 +1,132 @@
+/**
+ * What a run declares to every party before the first step, and how frames carry it.
+ * The server sends it in its welcome; a device checks it against its own model.
+ */
+import { refuse } from '../error.ts'
+import type { ModelConfig } from '../model/config.ts'
+import type { Layout } from '../model/layout.ts'
+import { layoutOf } from '../model/layout.ts'
+import type { AdapterConfig } from '../model/peft.ts'
+import type { Codec } from '../wire/codec.ts'
+import { tensorExpectation } from '../wire/codec.ts'
+import type { TensorExpectation } from '../wire/expectation.ts'
+import { DTYPE_BYTES } from '../wire/safetensors.ts'
+
+export const SCHEMES = ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central'] as const
+export type Scheme = (typeof SCHEMES)[number]
+
+/** Whole models on devices: no activation travels. */
+export function isWhole(scheme: Scheme): boolean {
+  return scheme === 'fl' || scheme === 'central'
+}
+
+export type Contract = {
+  scheme: Scheme
+  seed: number
+  /** Steps of each device in the whole run. */
+  steps: number
+  /** I: rounds between two aggregations. */
+  interval: number
+  /** Rounds between two uploads of a device's state; 0: never. */
+  checkpointEvery: number
+  batch: number
+  maxLength: number
+  truncate: boolean
+  shuffle: boolean
+  learningRate: number
+  weightDecay: number
+  codec: Codec
+  adapter: AdapterConfig
+  labels: readonly string[]
+  /** First block of the server, for each client; the model's blocks where devices run all of it. */
+  cuts: readonly number[]
+  partition: string
+  /** Of the base model's configuration and weights, so that a device with another model is told so. */
+  fingerprint: number
+}
+
+/** What a device tells about its share once it has read it. */
+export type Share = { samples: number; labelCounts: readonly number[]; rows: number; sequences: number; longest: number; memoryBytes: number }
+
+const INTEGERS = ['seed', 'steps', 'interval', 'checkpointEvery', 'batch', 'maxLength', 'fingerprint'] as const
+
+/** The contract as a device reads it from a welcome; refuses `contract` for text that isn't one. */
+export function parseContract(text: string): Contract {
+  let value: Contract
+  try {
+    value = JSON.parse(text) as Contract
+  } catch {
+    return refuse('contract', 'welcome.contract', 'JSON', text)
+  }
+  for (const name of INTEGERS) {
+    if (!Number.isSafeInteger(value[name]) || value[name] < 0) refuse('contract', `contract.${name}`, 'a whole number', value[name])
+  }
+  if (!SCHEMES.includes(value.scheme)) refuse('contract', 'contract.scheme', SCHEMES.join(', '), value.scheme)
+  if (!Array.isArray(value.cuts) || !Array.isArray(value.labels)) refuse('contract', 'contract.cuts', 'lists of cuts and labels', typeof value.cuts)
+  return value
+}
+
+const INTEGERS_OF_SHARE = ['samples', 'rows', 'sequences', 'longest', 'memoryBytes'] as const
+
+/** A share as the server reads it from a `ready`; refuses what the contract rules out before anything is planned from it. */
+export function parseShare(text: string, contract: Contract): Share {
+  let share: Share
+  try {
+    share = JSON.parse(text) as Share
+  } catch {
+    return refuse('share', 'ready.share', 'JSON', text)
+  }
+  for (const name of INTEGERS_OF_SHARE) {
+    if (!Number.isSafeInteger(share[name]) || share[name] < 1) refuse('share', `share.${name}`, 'a whole number of at least 1', share[name])
+  }
+  if (share.sequences > contract.batch) refuse('share', 'share.sequences', `at most ${contract.batch}`, share.sequences)
+  if (share.longest > contract.maxLength) refuse('share', 'share.longest', `at most ${contract.maxLength}`, share.longest)
+  if (share.rows > contract.batch * contract.maxLength) refuse('share', 'share.rows', `at most ${contract.batch * contract.maxLength}`, share.rows)
+  if (!Array.isArray(share.labelCounts) || share.labelCounts.length !== contract.labels.length) {
+    refuse('share', 'share.labelCounts', `${contract.labels.length} counts`, share.labelCounts)
+  }
+  return share
+}
+
+export function deviceLayout(config: ModelConfig, contract: Contract, client: number): Layout {
+  return layoutOf(config, contract.adapter, contract.labels.length, 0, contract.cuts[client])
+}
+
+/** The adapter frame: each tensor of a layout by name. */
+export function adapterExpectation(layout: Layout): TensorExpectation[] {
+  return layout.entries.map(({ name, shape }) => ({ name, dtypes: ['F32'], shape, finite: true }))
+}
+
+/** The state frame: an adapter with its moments. */
+export function stateExpectation(layout: Layout): TensorExpectation[] {
+  return STATE_PARTS.flatMap((part) => layout.entries.map(({ name, shape }): TensorExpectation =>
+    ({ name: part + name, dtypes: ['F32'], shape, finite: true })))
+}
+
+/** Prefixes of a state's tensors: parameters, first and second moments. */
+export const STATE_PARTS = ['', 'm.', 'v.'] as const
+
+/** The activation frame: activation [N, C], offsets [S + 1], labels [S]. */
+export function activationExpectation(contract: Contract, share: Share, width: number): TensorExpectation[] {
+  return [
+    ...tensorExpectation(contract.codec, 'activation', share.rows, width),
+    { name: 'offsets', dtypes: ['I32'], shape: [{ max: share.sequences + 1 }], finite: false },
+    { name: 'labels', dtypes: ['I32'], shape: [{ max: share.sequences }], finite: false },
+  ]
+}
+
+/** The gradient frame: the gradient of the activation [N, C]. */
+export function gradientExpectation(contract: Contract, rows: number, width: number): TensorExpectation[] {
+  return tensorExpectation(contract.codec, 'gradient', rows, width)
+}
+
+const HEADER_BYTES = 4096
+const ENTRY_BYTES = 512
+
+/** The largest body that the expected tensors can make, header included. */
+export function bodyBytesMax(tensors: readonly TensorExpectation[]): number {
+  return tensors.reduce((sum, { dtypes, shape }) => {
+    const count = shape.reduce((product: number, size) => product * (typeof size === 'number' ? size : size.max), 1)
+    return sum + ENTRY_BYTES + count * Math.max(...dtypes.map((dtype) => DTYPE_BYTES[dtype]))
+  }, HEADER_BYTES)
+}

@@ -1,0 +1,232 @@
+/**
+ * A device: embeddings and the first blocks with its own adapters and its own data.
+ *
+ *   hello → welcome → ready → (adapter → steps → adapter)* → bye
+ *
+ * A step is forward, activation up, gradient down, backward, update. Where the device
+ * runs the whole model (fl, central) nothing travels but a report of the loss.
+ */
+import { KerfError, refuse } from '../error.ts'
+import type { Kernel } from '../kernel/load.ts'
+import type { ModelConfig } from '../model/config.ts'
+import type { TokenizedDataset } from '../model/dataset.ts'
+import type { StageSpec } from '../model/plan.ts'
+import type { Layout } from '../model/layout.ts'
+import type { SetState } from '../model/stage.ts'
+import { ADAMW, Stage, freshState } from '../model/stage.ts'
+import type { Weights } from '../model/weights.ts'
+import { decodeTensor, encodeTensor } from '../wire/codec.ts'
+import type { TensorExpectation } from '../wire/expectation.ts'
+import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
+import { Channel } from './channel.ts'
+import type { Contract, Share } from './contract.ts'
+import { STATE_PARTS, adapterExpectation, deviceLayout, gradientExpectation, isWhole, parseContract, stateExpectation } from './contract.ts'
+import type { Host } from './host.ts'
+import type { Link } from './link.ts'
+import type { LabelledBatch, Sampler } from './sampler.ts'
+import { createSampler, rowsMax } from './sampler.ts'
+import type { DeviceStats } from './stats.ts'
+import { createStats, formatStats } from './stats.ts'
+import { integerTensor, vectorFrom, vectorTensors } from './tensors.ts'
+
+/** What a device computes with, once it knows the contract: the base model and its own samples. */
+export type Provisions = { config: ModelConfig; weights: Weights; fingerprint: number; data: TokenizedDataset }
+
+export type DeviceOptions = {
+  name: string
+  /** The client number asked for; null: any free one. */
+  client: number | null
+  link: Link
+  host: Host
+  kernel: Kernel
+  crc32c: Crc32c
+  provide(contract: Contract, client: number): Promise<Provisions>
+  progress?(step: number, contract: Contract): void
+}
+
+/** Runs one connection to its end. Throws a KerfError when the server refuses; `false` when the link broke before the run ended. */
+export async function runDevice(options: DeviceOptions): Promise<boolean> {
+  const device = await Device.join(options)
+  return device === null ? false : device.run()
+}
+
+class Device {
+  private readonly options: DeviceOptions
+  private readonly channel: Channel
+  private readonly contract: Contract
+  private readonly layout: Layout
+  private readonly stage: Stage
+  private readonly sampler: Sampler
+  private readonly stats: DeviceStats
+  private readonly width: number
+  private step = 0
+
+  private constructor(options: DeviceOptions, channel: Channel, contract: Contract, layout: Layout, stage: Stage, sampler: Sampler) {
+    this.options = options
+    this.channel = channel
+    this.contract = contract
+    this.layout = layout
+    this.stage = stage
+    this.sampler = sampler
+    this.width = stage.spec.config.hiddenSize
+    this.stats = createStats(contract.steps)
+  }
+
+  static async join(options: DeviceOptions): Promise<Device | null> {
+    const { link, crc32c, kernel, name, client } = options
+    const channel = new Channel(link, crc32c)
+    channel.send('hello', { metadata: { name, client: client === null ? 'any' : String(client) } })
+    const welcome = await expect(channel, { welcome: [] })
+    if (!welcome) return null
+    channel.identity = { run: welcome.run, client: welcome.client, epoch: welcome.epoch }
+    const contract = parseContract(welcome.metadata.contract ?? '')
+    const { config, weights, fingerprint, data } = await options.provide(contract, welcome.client)
+    if (fingerprint !== contract.fingerprint) refuse('device-model', 'model.fingerprint', `the server's ${contract.fingerprint}`, fingerprint)
+    const spec = deviceSpec(config, contract, welcome.client, data)
+    const stage = await Stage.open(kernel, spec, weights)
+    const share: Share = {
+      samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),
+      rows: spec.rows, sequences: spec.sequences, longest: spec.longest, memoryBytes: stage.bytes,
+    }
+    channel.send('ready', { metadata: { share: JSON.stringify(share) } })
+    const sampler = createSampler(data, contract.batch, contract.seed, welcome.client, contract.shuffle)
+    return new Device(options, channel, contract, deviceLayout(config, contract, welcome.client), stage, sampler)
+  }
+
+  /** Serves the server's orders until its bye. */
+  async run(): Promise<boolean> {
+    for (;;) {
+      const order = await this.waitFor({ adapter: adapterExpectation(this.layout), state: stateExpectation(this.layout), report: [], bye: [] })
+      if (!order) return false
+      if (order.type === 'bye') break
+      if (order.type === 'adapter') this.stage.writeSet(0, freshState(vectorFrom(this.layout, order)))
+      if (order.type === 'state') this.stage.writeSet(0, stateFrom(this.layout, order))
+      this.step = order.step
+      if (!(await this.runSteps(Number(order.metadata.until)))) return false
+    }
+    this.channel.send('bye', { step: this.step, metadata: { stats: formatStats(this.stats) } })
+    return true
+  }
+
+  private async runSteps(until: number): Promise<boolean> {
+    const { contract, channel } = this
+    if (!Number.isSafeInteger(until) || until > contract.steps) refuse('device-until', 'order.until', `at most ${contract.steps}`, until)
+    while (this.step < until) {
+      const batch = this.sampler.batch(this.step)
+      const whole = isWhole(contract.scheme)
+      if (whole) this.trainWhole(batch)
+      else if (!(await this.trainSplit(batch))) return false
+      this.step++
+      if (isStateDue(contract, this.step, until)) channel.send('state', this.stateMessage())
+      this.options.progress?.(this.step, contract)
+      if (whole) await this.options.host.turn()
+    }
+    channel.send('adapter', { round: this.step, step: this.step, tensors: vectorTensors(this.layout, this.stage.readSet(0).params) })
+    return true
+  }
+
+  private measure<T>(kind: 'forward' | 'backward', work: () => T): T {
+    const beginMs = this.options.host.clock()
+    const result = work()
+    this.stats.compute(kind, this.step, beginMs, this.options.host.clock())
+    return result
+  }
+
+  private trainWhole({ offsets, ids, labels }: LabelledBatch): void {
+    const { stage } = this
+    const loss = this.measure('forward', () => {
+      stage.forward({ offsets, ids })
+      return stage.loss(labels)
+    })
+    this.measure('backward', () => this.learn())
+    this.channel.send('report', { round: this.step, step: this.step, metadata: { loss: String(loss) } })
+  }
+
+  private async trainSplit({ offsets, ids, labels }: LabelledBatch): Promise<boolean> {
+    const { stage, contract, width, step } = this
+    const N = ids.length
+    const activation = this.measure('forward', () => {
+      stage.forward({ offsets, ids })
+      return stage.activation()
+    })
+    this.channel.send('activation', {
+      round: step, step, metadata: { cut: String(stage.spec.to) },
+      tensors: [...encodeTensor(contract.codec, 'activation', N, width, activation), integerTensor('offsets', offsets), integerTensor('labels', labels)],
+    })
+    const answer = await this.waitFor({ gradient: gradientExpectation(contract, N, width) }, step)
+    if (!answer) return false
+    const dActivation = decodeTensor(contract.codec, 'gradient', answer.tensors, N, width)
+    this.measure('backward', () => this.learn(dActivation))
+    return true
+  }
+
+  private learn(dOut?: Float32Array): void {
+    const { learningRate, weightDecay } = this.contract
+    this.stage.clearGradients()
+    this.stage.backward(dOut)
+    this.stage.update({ ...ADAMW, learningRate, weightDecay })
+  }
+
+  private async waitFor(types: Partial<Record<FrameType, readonly TensorExpectation[]>>, step?: number): Promise<Frame | null> {
+    const beginMs = this.options.host.clock()
+    const frame = await expect(this.channel, types, step)
+    this.stats.wait(this.step, beginMs, this.options.host.clock())
+    return frame
+  }
+
+  private stateMessage() {
+    return stateMessage(this.layout, this.stage.readSet(0), this.step)
+  }
+}
+
+/** The frame that carries a device's set with its optimiser, up for a checkpoint or down to resume. */
+export function stateMessage(layout: Layout, state: SetState, step: number, metadata: Record<string, string> = {}) {
+  const vectors = [state.params, state.m, state.v]
+  return {
+    round: step, step,
+    tensors: STATE_PARTS.flatMap((part, index) => vectorTensors(layout, vectors[index], part)),
+    metadata: { ...metadata, power1: String(state.power1), power2: String(state.power2) },
+  }
+}
+
+export function stateFrom(layout: Layout, frame: Pick<Frame, 'tensors' | 'metadata'>): SetState {
+  const [params, m, v] = STATE_PARTS.map((part) => vectorFrom(layout, frame, part))
+  const power1 = Number(frame.metadata.power1), power2 = Number(frame.metadata.power2)
+  for (const power of [power1, power2]) if (!(power >= 0 && power <= 1)) refuse('state-power', 'state.power', '0 … 1', power)
+  return { params, m, v, power1, power2 }
+}
+
+/** Whether a device uploads its state after `step` steps: aggregations need none but in a run of one client, which has no aggregation. */
+export function isStateDue({ checkpointEvery, cuts }: Contract, step: number, until: number): boolean {
+  return checkpointEvery > 0 && step % checkpointEvery === 0 && (step < until || cuts.length === 1)
+}
+
+function deviceSpec(config: ModelConfig, contract: Contract, client: number, data: TokenizedDataset): StageSpec {
+  const { adapter, labels, cuts, batch } = contract
+  const to = cuts[client]
+  if (!(to >= 1 && to <= config.layers)) refuse('device-cut', 'contract.cut', `1 … ${config.layers}`, to)
+  return {
+    config, from: 0, to, labels: labels.length, adapter, training: 'adapters', setsFrom: [0],
+    rows: rowsMax(data, batch), sequences: batch, longest: data.sequences.reduce((top, { length }) => Math.max(top, length), 1),
+  }
+}
+
+function countLabels(labels: Int32Array, count: number): number[] {
+  const counts = new Array<number>(count).fill(0)
+  for (const label of labels) counts[label]++
+  return counts
+}
+
+/** The next frame, checked; null when the link has closed; throws what an error frame tells. */
+async function expect(channel: Channel, types: Partial<Record<FrameType, readonly TensorExpectation[]>>, step?: number): Promise<Frame | null> {
+  const bytes = await channel.receive()
+  if (!bytes) return null
+  const frame = channel.decode(bytes, { types: { ...types, error: [] }, step: bytes[TYPE_BYTE] === ERROR_TYPE ? undefined : step })
+  if (frame.type !== 'error') return frame
+  const { code = 'error', field = 'server', message = 'the server refused' } = frame.metadata
+  throw new KerfError(code, field, message)
+}
+
+/** An error may come at any step. */
+const TYPE_BYTE = 5
+const ERROR_TYPE = 7

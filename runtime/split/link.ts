@@ -1,0 +1,60 @@
+/**
+ * A link carries whole frames in order, both ways. Message ports and WebSockets give
+ * one each; a device and a server can't tell which.
+ */
+export type Link = {
+  send(frame: Uint8Array): void
+  /** The next frame, or null once the link has closed. */
+  receive(): Promise<Uint8Array | null>
+  close(): void
+}
+
+/** Frames that wait for `receive`. A peer has one step in flight; what comes beyond the limit closes the link. */
+export const INBOX_FRAMES_MAX = 16
+
+export type Inbox = {
+  push(frame: Uint8Array): void
+  finish(): void
+  receive(): Promise<Uint8Array | null>
+}
+
+/** Turns a transport's events into `receive`. `overflow` is called when a peer sends beyond its credit. */
+export function createInbox(overflow: () => void): Inbox {
+  const frames: Uint8Array[] = []
+  let waiting: ((frame: Uint8Array | null) => void) | undefined
+  let finished = false
+  return {
+    push(frame) {
+      if (finished) return
+      if (waiting) {
+        const resolve = waiting
+        waiting = undefined
+        resolve(frame)
+      } else if (frames.length < INBOX_FRAMES_MAX) frames.push(frame)
+      else overflow()
+    },
+    finish() {
+      finished = true
+      waiting?.(null)
+      waiting = undefined
+    },
+    receive() {
+      const frame = frames.shift()
+      if (frame || finished) return Promise.resolve(frame ?? null)
+      return new Promise((resolve) => { waiting = resolve })
+    },
+  }
+}
+
+/** Two joined ends in one thread. */
+export function createLinkPair(): [Link, Link] {
+  const make = (mine: () => Inbox, other: () => Inbox): Link => ({
+    send: (frame) => other().push(frame),
+    receive: () => mine().receive(),
+    close: () => { mine().finish(); other().finish() },
+  })
+  const close = () => { left.finish(); right.finish() }
+  const left: Inbox = createInbox(close)
+  const right: Inbox = createInbox(close)
+  return [make(() => left, () => right), make(() => right, () => left)]
+}

@@ -1,0 +1,53 @@
+/**
+ * Which samples a client's step uses: item k of the endless sequence belongs to epoch
+ * ⌊k / n⌋, whose order is a permutation drawn from (seed, client, epoch) alone. A step
+ * can so be computed again without the steps before it.
+ */
+import type { TokenizedDataset } from '../model/dataset.ts'
+import { createRandom, permute } from '../random.ts'
+
+/** A batch as a stage from block 0 and a loss need it. */
+export type LabelledBatch = { offsets: Int32Array; ids: Int32Array; labels: Int32Array }
+
+export type Sampler = { batch(step: number): LabelledBatch }
+
+const EPOCHS_MAX = 1 << 20
+
+export function createSampler(data: TokenizedDataset, size: number, seed: number, client: number, shuffle: boolean): Sampler {
+  const n = data.sequences.length
+  let orderEpoch = -1
+  let order: Int32Array = new Int32Array(0)
+  const indexAt = (item: number): number => {
+    const epoch = Math.floor(item / n)
+    if (!shuffle) return item % n
+    if (epoch !== orderEpoch) {
+      order = permute(n, createRandom(seed, 'shuffle', client * EPOCHS_MAX + epoch))
+      orderEpoch = epoch
+    }
+    return order[item % n]
+  }
+  return {
+    batch(step) {
+      const indices = Array.from({ length: size }, (_, index) => indexAt(step * size + index))
+      return collectBatch(data, indices)
+    },
+  }
+}
+
+/** The ragged batch of the given samples. */
+export function collectBatch(data: TokenizedDataset, indices: readonly number[]): LabelledBatch {
+  const offsets = new Int32Array(indices.length + 1)
+  indices.forEach((sample, index) => { offsets[index + 1] = offsets[index] + data.sequences[sample].length })
+  const ids = new Int32Array(offsets[indices.length])
+  indices.forEach((sample, index) => ids.set(data.sequences[sample], offsets[index]))
+  return { offsets, ids, labels: Int32Array.from(indices, (sample) => data.labels[sample]) }
+}
+
+/** Rows that no batch of `size` samples exceeds: the longest ones together. */
+export function rowsMax(data: TokenizedDataset, size: number): number {
+  const lengths = data.sequences.map(({ length }) => length).sort((a, b) => b - a)
+  let rows = 0
+  // A batch larger than the data meets samples again.
+  for (let index = 0; index < size; index++) rows += lengths[index % lengths.length]
+  return rows
+}

@@ -1,0 +1,49 @@
+/**
+ * Whom the server serves next. Every scheduler sees the clients of the current
+ * interval; `arrival` counts activations as they come in, null when none waits.
+ */
+export const SCHEDULERS = ['longest-backward', 'longest-tail', 'fifo'] as const
+export type SchedulerName = (typeof SCHEDULERS)[number]
+
+export type Candidate = {
+  client: number
+  /** The step the server expects next from this client. */
+  step: number
+  arrival: number | null
+  /** Device's backward work after the server's, in multiply-adds a row: the static estimate. */
+  backwardWork: number
+  /** Measured time from gradient sent to next activation, ms; null until measured. */
+  tailMs: number | null
+}
+
+/** The client to serve now, or null to wait for one. */
+export type Scheduler = (candidates: readonly Candidate[]) => number | null
+
+function byBackward(a: Candidate, b: Candidate): number {
+  return b.backwardWork - a.backwardWork || a.client - b.client
+}
+
+/** The paper's order (section V): in each round the device with the longest remaining backward time first, arrived or not. */
+const longestBackward: Scheduler = (candidates) => {
+  const round = Math.min(...candidates.map(({ step }) => step))
+  const [first] = candidates.filter(({ step }) => step === round).sort(byBackward)
+  return first && first.arrival !== null ? first.client : null
+}
+
+/** Among activations that have arrived, the longest measured tail first; the static estimate until all are measured. */
+const longestTail: Scheduler = (candidates) => {
+  const arrived = candidates.filter(({ arrival }) => arrival !== null)
+  const measured = arrived.every(({ tailMs }) => tailMs !== null)
+  const [first] = arrived.sort((a, b) => (measured ? b.tailMs! - a.tailMs! : 0) || byBackward(a, b))
+  return first?.client ?? null
+}
+
+/** In the order of arrival. */
+const fifo: Scheduler = (candidates) => {
+  const [first] = candidates.filter(({ arrival }) => arrival !== null).sort((a, b) => a.arrival! - b.arrival!)
+  return first?.client ?? null
+}
+
+export function chooseScheduler(name: SchedulerName): Scheduler {
+  return { 'longest-backward': longestBackward, 'longest-tail': longestTail, fifo }[name]
+}

@@ -1,0 +1,96 @@
+/**
+ * Builds dist/: the kernel's binaries, the command line, its worker, and the files that both read beside them.
+ *
+ *   npm run build
+ *
+ * The kernel's targets and options stand in asconfig.json. Prints every file's bytes as they are and gzipped.
+ */
+import { spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+const SHEBANG = '#!/usr/bin/env node\n'
+/** ws is CommonJS and asks for Node's own modules with require, which a module has not. */
+const REQUIRE = `import { createRequire as createBundleRequire } from 'node:module'
+const require = createBundleRequire(import.meta.url)`
+/** Native speed-ups that ws takes when they are installed. */
+const OPTIONAL_NATIVES = ['bufferutil', 'utf-8-validate']
+const CHART_ASSETS = ['uPlot.iife.min.js', 'uPlot.min.css']
+
+const PROGRAMS = [
+  ['targets/node/main.ts', 'dist/kerf.js'],
+  ['targets/node/worker.ts', 'dist/worker.js'],
+] as const
+
+type Config = { targets: Record<string, { outFile: string }> }
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
+
+/** Prints a row for each target. */
+function compileKernel(): void {
+  const { targets } = JSON.parse(readFileSync('asconfig.json', 'utf8')) as Config
+  const { status, stdout } = spawnSync(process.execPath, ['scripts/compile.mjs'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+  if (status !== 0) throw new Error('the kernel did not compile')
+  const times = JSON.parse(stdout) as number[]
+  Object.values(targets).forEach(({ outFile }, index) => printFile(outFile, times[index]))
+}
+
+async function bundleProgram(entry: string, outfile: string): Promise<void> {
+  // esbuild keeps the entry's own first line where that is one.
+  const shebang = readFileSync(entry, 'utf8').startsWith('#!') ? '' : SHEBANG
+  await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    external: OPTIONAL_NATIVES,
+    banner: { js: shebang + REQUIRE },
+    logLevel: 'warning',
+  })
+  chmodSync(outfile, 0o755)
+}
+
+function copyBundled(): void {
+  rmSync('dist/bundled', { recursive: true, force: true })
+  cpSync('runtime/bundled', 'dist/bundled', { recursive: true })
+}
+
+function printRow(...[file, bytes, gzipped, seconds]: readonly string[]): void {
+  console.log(`${file.padEnd(30)} ${bytes.padStart(9)} ${gzipped.padStart(9)} ${seconds.padStart(9)}`)
+}
+
+function printFile(file: string, tookMs: number): void {
+  const content = readFileSync(file)
+  printRow(file, String(content.length), String(gzipSync(content, { level: 9 }).length), (tookMs / 1000).toFixed(2))
+}
+
+async function buildAll(): Promise<void> {
+  printRow('file', 'bytes', 'gzipped', 'seconds')
+  compileKernel()
+  for (const [entry, outfile] of PROGRAMS) {
+    if (!existsSync(entry)) {
+      console.error(`${entry}: expected a file, got none; ${outfile} is not built`)
+      continue
+    }
+    const start = performance.now()
+    await bundleProgram(entry, outfile)
+    printFile(outfile, performance.now() - start)
+  }
+  copyBundled()
+  mkdirSync('dist/assets', { recursive: true })
+  for (const name of CHART_ASSETS) {
+    copyFileSync(`node_modules/uplot/dist/${name}`, `dist/assets/${name}`)
+    printFile(`dist/assets/${name}`, 0)
+  }
+}
+
+try {
+  await buildAll()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}

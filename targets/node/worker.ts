@@ -1,0 +1,56 @@
+/** A worker thread: one device, or one of the server's models. Control runs over comlink, frames over a port of their own. */
+import type { MessagePort } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
+import * as Comlink from 'comlink'
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
+import { createChecksum } from '../../runtime/kernel/checksum.ts'
+import type { KernelBuild } from '../../runtime/kernel/load.ts'
+import { openKernel } from '../../runtime/kernel/load.ts'
+import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import type { StageSpec } from '../../runtime/model/plan.ts'
+import type { Optimizer, SetState } from '../../runtime/model/stage.ts'
+import { runDevice } from '../../runtime/split/device.ts'
+import type { Executor, StepInput } from '../../runtime/split/executor.ts'
+import { openExecutor } from '../../runtime/split/executor.ts'
+import { host, linkPort } from './host.ts'
+import { openModel } from './model.ts'
+
+export type KernelJob = { module: WebAssembly.Module; build: KernelBuild; modelDirectory: string }
+export type DeviceJob = KernelJob & { name: string; client: number; data: TokenizedDataset }
+export type ExecutorJob = KernelJob & { spec: StageSpec; optimizer: Optimizer }
+
+let executor: Executor | undefined
+
+const control = {
+  /** Runs a device over `port` to the end of its connection. */
+  async device(job: DeviceJob, port: MessagePort): Promise<boolean> {
+    const kernel = await openKernel(job.module, job.build)
+    const crc32c = createChecksum(kernel)
+    return runDevice({
+      name: job.name, client: job.client, link: linkPort(port), host, kernel, crc32c,
+      async provide() {
+        const model = await openModel(job.modelDirectory, crc32c)
+        return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data: job.data }
+      },
+    })
+  },
+
+  async openExecutor(job: ExecutorJob): Promise<void> {
+    const kernel = await openKernel(job.module, job.build)
+    const { weights } = await openModel(job.modelDirectory, createChecksum(kernel))
+    executor = await openExecutor(kernel, job.spec, weights, job.optimizer, host.clock)
+  },
+
+  async step(input: StepInput) {
+    const output = await executor!.step(input)
+    return Comlink.transfer(output, [output.gradient.buffer])
+  },
+
+  read: (set: number) => executor!.read(set),
+  write: (set: number, state: SetState) => executor!.write(set, state),
+  memory: () => executor!.memory(),
+}
+
+export type WorkerControl = typeof control
+
+Comlink.expose(control, nodeEndpoint(parentPort!))

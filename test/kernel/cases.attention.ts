@@ -1,0 +1,50 @@
+/** Cases of assembly/attention.ts: ragged batches with sequences of no, one and many rows, heads of odd width. */
+import { attention } from '../oracle/bert.ts'
+import type { Case } from './case.ts'
+import { draw, expectGradients, input, kernelCase, output, scratch } from './case.ts'
+
+/** Rows of each sequence, heads, width of a head, and the longest sequence that scratch allows for. */
+type Sizes = { lengths: readonly number[]; H: number; D: number; T: number }
+
+const SIZES: readonly Sizes[] = [
+  { lengths: [], H: 1, D: 1, T: 1 },
+  { lengths: [1], H: 1, D: 1, T: 1 },
+  { lengths: [0, 3, 0], H: 2, D: 3, T: 3 },
+  { lengths: [5, 1, 7], H: 3, D: 5, T: 7 },
+  { lengths: [2, 9, 4], H: 2, D: 8, T: 11 },
+  { lengths: [17, 13], H: 1, D: 16, T: 17 },
+  { lengths: [23, 41], H: 2, D: 64, T: 41 },
+]
+
+/** offsets [S + 1] of sequences of these lengths. */
+export function offsetsOf(lengths: readonly number[]): Int32Array {
+  let row = 0
+  return Int32Array.of(0, ...lengths.map((length) => (row += length)))
+}
+
+function directions(sizes: Sizes): Case[] {
+  const { lengths, H, D, T } = sizes
+  const offsets = offsetsOf(lengths)
+  const S = lengths.length, C = H * D, size = offsets[S] * C
+  const q = draw(size, 'q', 2), k = draw(size, 'k', 2), v = draw(size, 'v'), dOut = draw(size, 'dOut')
+  const inputs = { q: input(q), k: input(k), v: input(v), offsets: input(offsets, 'i32') }
+  const own = scratch((kernel) => kernel.attentionScratchBytes(T, D))
+  const forward = () => attention(q, k, v, offsets, C, H)
+  const label = `lengths=${lengths} H=${H} D=${D} T=${T}`
+  return [
+    kernelCase({
+      operation: 'attention', sizes: label, tolerance: 2e-6,
+      slots: { out: output(size), ...inputs, scratch: own },
+      call: (kernel, at) => kernel.attention(at.out, at.q, at.k, at.v, at.offsets, S, H, D, T, at.scratch),
+      expect: () => ({ out: forward() }),
+    }),
+    kernelCase({
+      operation: 'attentionBackward', sizes: label, tolerance: 2e-6, floor: 0.1,
+      slots: { dq: output(size), dk: output(size), dv: output(size), dOut: input(dOut), ...inputs, scratch: own },
+      call: (kernel, at) => kernel.attentionBackward(at.dq, at.dk, at.dv, at.dOut, at.q, at.k, at.v, at.offsets, S, H, D, T, at.scratch),
+      expect: () => expectGradients(forward, dOut, { dq: q, dk: k, dv: v }, {}, size > 5000 ? 8 : 40),
+    }),
+  ]
+}
+
+export const ATTENTION: readonly Case[] = SIZES.flatMap(directions)

@@ -1,0 +1,212 @@
+/** Cases of assembly/block.ts: one encoder block, with and without adapters, everything or only the adapters trained. */
+import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, SAVED_BYTES, writeBlock, writeLinear, writeNorm, writeSaved } from '../../runtime/kernel/records.ts'
+import type { LinearRecord, NormRecord } from '../../runtime/kernel/records.ts'
+import { add, attention, gelu, runBlock, runLayerNorm, runLinear } from '../oracle/bert.ts'
+import type { Tensor } from '../oracle/bert.ts'
+import { offsetsOf } from './cases.attention.ts'
+import { rowStats } from './cases.rows.ts'
+import type { Addresses, Case, Slot, Slots } from './case.ts'
+import { draw, expectGradients, input, kernelCase, output, round, running, scratch } from './case.ts'
+
+const LINEARS = [
+  { key: 'query', module: 'attention.self.query', saved: 'loraQuery', outputs: 'C', inputs: 'C' },
+  { key: 'key', module: 'attention.self.key', saved: 'loraKey', outputs: 'C', inputs: 'C' },
+  { key: 'value', module: 'attention.self.value', saved: 'loraValue', outputs: 'C', inputs: 'C' },
+  { key: 'attention', module: 'attention.output.dense', saved: 'loraAttention', outputs: 'C', inputs: 'C' },
+  { key: 'up', module: 'intermediate.dense', saved: 'loraUp', outputs: 'F', inputs: 'C' },
+  { key: 'down', module: 'output.dense', saved: 'loraDown', outputs: 'C', inputs: 'F' },
+] as const
+const NORMS = [{ key: 'norm1', module: 'attention.output.LayerNorm' }, { key: 'norm2', module: 'output.LayerNorm' }] as const
+
+type LinearKey = (typeof LINEARS)[number]['key']
+
+/** R rank (0: no adapters) on the linear layers `adapted`; T the longest sequence that the call is told. */
+export type BlockSizes = {
+  lengths: readonly number[]; C: number; H: number; F: number; R: number; adapted: readonly LinearKey[]; eps: number
+}
+
+const ALL = LINEARS.map(({ key }) => key)
+const SIZES: readonly BlockSizes[] = [
+  { lengths: [1], C: 1, H: 1, F: 1, R: 1, adapted: ['query'], eps: 1e-5 },
+  { lengths: [2, 5], C: 6, H: 2, F: 11, R: 0, adapted: [], eps: 1e-5 },
+  { lengths: [1, 7, 3], C: 15, H: 3, F: 31, R: 2, adapted: ALL, eps: 1e-12 },
+  { lengths: [4, 9], C: 24, H: 3, F: 40, R: 3, adapted: ['query', 'value'], eps: 1e-12 },
+  { lengths: [11, 17], C: 64, H: 4, F: 256, R: 4, adapted: ['query', 'value'], eps: 1e-12 },
+]
+export const LORA_SCALE = Math.fround(5 / 3)
+const PREFIX = 'encoder.layer.0'
+
+/** The block's tensors by slot name: `query.weight`, `query.loraA`, `norm1.gain` …; the oracle reads the same arrays by theirs. */
+export function parametersOf({ C, F, R, adapted }: BlockSizes): Record<string, Float64Array> {
+  const width = { C, F }
+  const tensors: Record<string, Float64Array> = {}
+  for (const { key, outputs, inputs } of LINEARS) {
+    const O = width[outputs], I = width[inputs]
+    tensors[`${key}.weight`] = draw(O * I, `${key}.weight`, 1.5 / Math.sqrt(I))
+    tensors[`${key}.bias`] = draw(O, `${key}.bias`, 0.3)
+    if (!adapted.includes(key)) continue
+    tensors[`${key}.loraA`] = draw(R * I, `${key}.loraA`, 0.5)
+    tensors[`${key}.loraB`] = draw(O * R, `${key}.loraB`, 0.5)
+  }
+  for (const { key } of NORMS) {
+    tensors[`${key}.gain`] = draw(C, `${key}.gain`, 0.5).map((value) => Math.fround(value + 1))
+    tensors[`${key}.bias`] = draw(C, `${key}.bias`, 0.3)
+  }
+  return tensors
+}
+
+function oracleWeights({ C, F, R, adapted }: BlockSizes, tensors: Record<string, Float64Array>): Map<string, Tensor> {
+  const width = { C, F }
+  const weights = new Map<string, Tensor>()
+  for (const { key, module, outputs, inputs } of LINEARS) {
+    const O = width[outputs], I = width[inputs]
+    weights.set(`${PREFIX}.${module}.weight`, { shape: [O, I], data: tensors[`${key}.weight`] })
+    weights.set(`${PREFIX}.${module}.bias`, { shape: [O], data: tensors[`${key}.bias`] })
+    if (!adapted.includes(key)) continue
+    weights.set(`${PREFIX}.${module}.lora_A`, { shape: [R, I], data: tensors[`${key}.loraA`] })
+    weights.set(`${PREFIX}.${module}.lora_B`, { shape: [O, R], data: tensors[`${key}.loraB`] })
+  }
+  for (const { key, module } of NORMS) {
+    weights.set(`${PREFIX}.${module}.weight`, { shape: [C], data: tensors[`${key}.gain`] })
+    weights.set(`${PREFIX}.${module}.bias`, { shape: [C], data: tensors[`${key}.bias`] })
+  }
+  return weights
+}
+
+/** What forward saves, in float64 by the oracle's operations, and the block's output. */
+function trace(sizes: BlockSizes, tensors: Record<string, Float64Array>, x: Float64Array): Record<string, Float64Array> {
+  const { C, H, R, adapted, eps } = sizes
+  const offsets = offsetsOf(sizes.lengths)
+  const N = x.length / C
+  const weights = oracleWeights(sizes, tensors)
+  const apply = (module: string, from: Float64Array) => runLinear(weights, `${PREFIX}.${module}`, from, LORA_SCALE)
+  const norm = (module: string, from: Float64Array) => runLayerNorm(weights, `${PREFIX}.${module}`, from, eps)
+  const query = apply('attention.self.query', x), key = apply('attention.self.key', x), value = apply('attention.self.value', x)
+  const context = attention(query, key, value, offsets, C, H)
+  const sum1 = add(apply('attention.output.dense', context), x)
+  const hidden = norm('attention.output.LayerNorm', sum1)
+  const up = apply('intermediate.dense', hidden)
+  const activated = gelu(up)
+  const sum2 = add(apply('output.dense', activated), hidden)
+  const inputs = { query: x, key: x, value: x, attention: context, up: hidden, down: activated }
+  const low = LINEARS.filter(({ key }) => adapted.includes(key)).map(({ key: layer, saved }) => {
+    const from = inputs[layer], I = from.length / N
+    const a = tensors[`${layer}.loraA`]
+    return [saved, Float64Array.from({ length: N * R }, (_, i) => {
+      const row = Math.floor(i / R), r = i % R
+      let sum = 0
+      for (let k = 0; k < I; k++) sum += from[row * I + k] * a[r * I + k]
+      return LORA_SCALE * sum
+    })]
+  })
+  return {
+    query, key, value, context, sum1, stats1: rowStats(sum1, eps, N, C), hidden, up, gelu: activated, sum2, stats2: rowStats(sum2, eps, N, C),
+    ...Object.fromEntries(low),
+  }
+}
+
+function linearSlot(layer: (typeof LINEARS)[number], { C, F, R, adapted }: BlockSizes): Slot {
+  const width = { C, F }
+  const { key } = layer
+  const on = adapted.includes(key)
+  return {
+    role: 'record', bytes: LINEAR_BYTES,
+    write: (buffer, address, at) => writeLinear(buffer, address, {
+      weight: at[`${key}.weight`], bias: at[`${key}.bias`], loraA: at[`${key}.loraA`] ?? 0, loraB: at[`${key}.loraB`] ?? 0,
+      dWeight: at[`d ${key}.weight`] ?? 0, dBias: at[`d ${key}.bias`] ?? 0, dLoraA: at[`d ${key}.loraA`] ?? 0, dLoraB: at[`d ${key}.loraB`] ?? 0,
+      inputs: width[layer.inputs], outputs: width[layer.outputs], rank: on ? R : 0, scale: on ? LORA_SCALE : 0,
+    } satisfies LinearRecord),
+  }
+}
+
+function normSlot(key: string, { C, eps }: BlockSizes): Slot {
+  return {
+    role: 'record', bytes: NORM_BYTES,
+    write: (buffer, address, at) => writeNorm(buffer, address, {
+      gain: at[`${key}.gain`], bias: at[`${key}.bias`], dGain: at[`d ${key}.gain`] ?? 0, dBias: at[`d ${key}.bias`] ?? 0, width: C, eps,
+    } satisfies NormRecord),
+  }
+}
+
+const SAVED = ['x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'gelu', 'sum2', 'stats2'] as const
+const SAVED_LORA = LINEARS.map(({ saved }) => saved)
+
+/** The block's record, those of its layers and of what is saved, its parameters, and offsets. */
+export function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>): Slots {
+  const layers = Object.fromEntries([
+    ...LINEARS.map((layer) => [`record ${layer.key}`, linearSlot(layer, sizes)]),
+    ...NORMS.map(({ key }) => [`record ${key}`, normSlot(key, sizes)]),
+  ]) as Record<string, Slot>
+  const fields = <K extends string>(names: readonly K[], at: Addresses, prefix = '') =>
+    Object.fromEntries(names.map((name) => [name, at[`${prefix}${name}`] ?? 0])) as Record<K, number>
+  return {
+    ...Object.fromEntries(Object.entries(tensors).map(([name, values]) => [name, input(values)])),
+    offsets: input(offsetsOf(sizes.lengths), 'i32'),
+    ...layers,
+    block: {
+      role: 'record', bytes: BLOCK_BYTES,
+      write: (buffer, address, at) => writeBlock(buffer, address, {
+        ...fields([...ALL, ...NORMS.map(({ key }) => key)], at, 'record '), heads: sizes.H,
+      }),
+    },
+    saved: {
+      role: 'record', bytes: SAVED_BYTES,
+      write: (buffer, address, at) => writeSaved(buffer, address, fields([...SAVED, ...SAVED_LORA], at, 'saved ')),
+    },
+  }
+}
+
+const under = <T>(prefix: string, entries: Record<string, T>): Record<string, T> =>
+  Object.fromEntries(Object.entries(entries).map(([name, value]) => [`${prefix} ${name}`, value]))
+
+export const labelOf = ({ lengths, C, H, F, R, adapted }: BlockSizes) => `lengths=${lengths} C=${C} H=${H} F=${F} R=${R}${R ? ` on ${adapted}` : ''}`
+
+function forwardCase(sizes: BlockSizes): Case {
+  const { lengths, C, H, F, R } = sizes
+  const N = lengths.reduce((sum, length) => sum + length, 0), S = lengths.length, T = Math.max(...lengths)
+  const tensors = parametersOf(sizes)
+  const x = draw(N * C, 'x')
+  const saved = trace(sizes, tensors, x)
+  return kernelCase({
+    operation: 'blockForward', sizes: labelOf(sizes), tolerance: 2e-6, aliases: [['out', 'saved x']],
+    slots: {
+      out: output(N * C), 'saved x': input(x), ...under('saved', Object.fromEntries(Object.entries(saved).map(([name, { length }]) => [name, output(length)]))),
+      ...blockSlots(sizes, tensors), scratch: scratch((kernel) => kernel.blockForwardScratchBytes(N, C, H, F, R, T)),
+    } as Record<string, Slot>,
+    call: (kernel, at) => kernel.blockForward(at.out, at.saved, at.block, at.offsets, N, S, T, at.scratch),
+    expect: () => ({
+      out: runBlock(oracleWeights(sizes, tensors), { layers: 1, heads: H, layerNormEps: sizes.eps, loraScale: LORA_SCALE }, 0, x, offsetsOf(lengths)),
+      ...under('saved', saved),
+    }),
+  })
+}
+
+/** Gradients of every parameter or of the adapters alone; of the input, or not. */
+export function backwardCase(sizes: BlockSizes, trained: 'all' | 'adapters', dxWanted: boolean): Case {
+  const { lengths, C, H, F, R, eps } = sizes
+  const N = lengths.reduce((sum, length) => sum + length, 0), S = lengths.length, T = Math.max(...lengths)
+  const tensors = parametersOf(sizes)
+  const x = draw(N * C, 'x'), dOut = draw(N * C, 'dOut')
+  const names = Object.keys(tensors).filter((name) => trained === 'all' || name.includes('lora'))
+  const start = under('d', Object.fromEntries(names.map((name) => [name, draw(tensors[name].length, `d ${name}`)])))
+  const saved = Object.entries(trace(sizes, tensors, x)).map(([name, values]) => [name, input(round(values))] as const)
+  const weights = oracleWeights(sizes, tensors)
+  const forward = () => runBlock(weights, { layers: 1, heads: H, layerNormEps: eps, loraScale: LORA_SCALE }, 0, x, offsetsOf(lengths))
+  return kernelCase({
+    operation: 'blockBackward', sizes: `${labelOf(sizes)}, ${trained} trained${dxWanted ? '' : ', no dx'}`, tolerance: 5e-6, floor: 0.1,
+    aliases: dxWanted ? [['dx', 'dOut']] : [],
+    slots: {
+      ...(dxWanted && { dx: output(N * C) }), ...Object.fromEntries(Object.entries(start).map(([name, values]) => [name, running(values)])),
+      dOut: input(dOut), 'saved x': input(x), ...under('saved', Object.fromEntries(saved)),
+      ...blockSlots(sizes, tensors), scratch: scratch((kernel) => kernel.blockBackwardScratchBytes(N, C, H, F, R, T)),
+    } as Record<string, Slot>,
+    call: (kernel, at) => kernel.blockBackward(at.dx ?? 0, at.dOut, at.saved, at.block, at.offsets, N, S, T, at.scratch),
+    expect: () => expectGradients(forward, dOut,
+      { ...(dxWanted && { dx: x }), ...under('d', Object.fromEntries(names.map((name) => [name, tensors[name]]))) }, start, C * F > 10000 ? 2 : 8),
+  })
+}
+
+export const BLOCK: readonly Case[] = [
+  ...SIZES.map(forwardCase),
+  ...SIZES.flatMap((sizes) => [backwardCase(sizes, 'all', true), backwardCase(sizes, 'adapters', true), backwardCase(sizes, 'adapters', false)]),
+]

@@ -1,0 +1,134 @@
+/** Cases of assembly/elementwise.ts and assembly/lanes.ts: all exact, since each is one rounding or a stated order of them. */
+import type { Case } from './case.ts'
+import { LENGTHS, draw, drawIntegers, input, kernelCase, output, round, running } from './case.ts'
+
+const { fround } = Math
+const TABLES = [[0, 5], [1, 1], [3, 7], [7, 13], [5, 16], [2, 768]] as const
+
+function vectors(n: number): Case[] {
+  const sizes = `n=${n}`
+  const x = draw(n, 'x'), y = draw(n, 'y'), before = draw(n, 'out')
+  const factor = fround(-1.7)
+  return [
+    kernelCase({
+      operation: 'fill', sizes, tolerance: 0,
+      slots: { out: output(n) },
+      call: (kernel, { out }) => kernel.fill(out, factor, n),
+      expect: () => ({ out: x.map(() => factor) }),
+    }),
+    kernelCase({
+      operation: 'add', sizes, tolerance: 0,
+      slots: { out: running(before), x: input(x) },
+      call: (kernel, { out, x }) => kernel.add(out, x, n),
+      expect: () => ({ out: round(before.map((value, i) => value + x[i])) }),
+    }),
+    kernelCase({
+      operation: 'addTo', sizes, tolerance: 0, aliases: [['out', 'x'], ['out', 'y']],
+      slots: { out: output(n), x: input(x), y: input(y) },
+      call: (kernel, { out, x, y }) => kernel.addTo(out, x, y, n),
+      expect: () => ({ out: round(x.map((value, i) => value + y[i])) }),
+    }),
+    kernelCase({
+      operation: 'scale', sizes, tolerance: 0, aliases: [['out', 'x']],
+      slots: { out: output(n), x: input(x) },
+      call: (kernel, { out, x }) => kernel.scale(out, x, factor, n),
+      expect: () => ({ out: round(x.map((value) => value * factor)) }),
+    }),
+  ]
+}
+
+function rows(N: number, C: number): Case[] {
+  const sizes = `N=${N} C=${C}`
+  const bias = draw(C, 'bias'), dBias = draw(C, 'dBias'), dOut = draw(N * C, 'dOut')
+  return [
+    kernelCase({
+      operation: 'broadcastRow', sizes, tolerance: 0,
+      slots: { out: output(N * C), bias: input(bias) },
+      call: (kernel, { out, bias }) => kernel.broadcastRow(out, bias, N, C),
+      expect: () => ({ out: dOut.map((_, i) => bias[i % C]) }),
+    }),
+    kernelCase({
+      operation: 'biasBackward', sizes, tolerance: 0,
+      slots: { dBias: running(dBias), dOut: input(dOut) },
+      call: (kernel, { dBias, dOut }) => kernel.biasBackward(dBias, dOut, N, C),
+      expect: () => {
+        const sums = dBias.slice()
+        dOut.forEach((value, i) => { sums[i % C] = fround(sums[i % C] + value) })
+        return { dBias: sums }
+      },
+    }),
+  ]
+}
+
+/** Rows picked with repetition, so that gradients meet in one row. */
+function gathers(count: number, N: number, C: number): Case[] {
+  const sizes = `count=${count} N=${N} C=${C}`
+  const x = draw(N * C, 'x'), dx = draw(N * C, 'dx'), dOut = draw(count * C, 'dOut')
+  const index = drawIntegers(count, N, 'index')
+  return [
+    kernelCase({
+      operation: 'gatherRows', sizes, tolerance: 0,
+      slots: { out: output(count * C), x: input(x), index: input(index, 'i32') },
+      call: (kernel, { out, x, index }) => kernel.gatherRows(out, x, index, count, C),
+      expect: () => ({ out: dOut.map((_, i) => x[index[Math.floor(i / C)] * C + (i % C)]) }),
+    }),
+    kernelCase({
+      operation: 'gatherRowsBackward', sizes, tolerance: 0,
+      slots: { dx: running(dx), dOut: input(dOut), index: input(index, 'i32') },
+      call: (kernel, { dx, dOut, index }) => kernel.gatherRowsBackward(dx, dOut, index, count, C),
+      expect: () => {
+        const sums = dx.slice()
+        dOut.forEach((value, i) => {
+          const at = index[Math.floor(i / C)] * C + (i % C)
+          sums[at] = fround(sums[at] + value)
+        })
+        return { dx: sums }
+      },
+    }),
+  ]
+}
+
+/** The sum in the order that every build keeps: element i into lane i % 4, lanes as (0 + 1) + (2 + 3). */
+function foldLanes(terms: Float64Array): number {
+  const lanes = [0, 0, 0, 0]
+  terms.forEach((term, i) => { lanes[i % 4] = fround(lanes[i % 4] + term) })
+  return fround(fround(lanes[0] + lanes[1]) + fround(lanes[2] + lanes[3]))
+}
+
+const total = (terms: Float64Array) => terms.reduce((sum, term) => sum + term, 0)
+/** A sum's error is relative to its terms, however much they cancel. */
+const size = (terms: Float64Array) => total(terms.map(Math.abs))
+
+function reductions(n: number): Case[] {
+  const x = draw(n, 'x'), y = draw(n, 'y')
+  const products = x.map((value, i) => value * y[i])
+  const sum = { operation: 'sumRow', slots: { x: input(x) }, call: (kernel, { x }) => kernel.sumRow(x, n) } satisfies Partial<Case>
+  const product = {
+    operation: 'dotRow', slots: { x: input(x), y: input(y) }, call: (kernel, { x, y }) => kernel.dotRow(x, y, n),
+  } satisfies Partial<Case>
+  return [
+    kernelCase({ ...sum, sizes: `n=${n}, its order`, tolerance: 0, expect: () => ({ result: [foldLanes(x)] }) }),
+    kernelCase({ ...product, sizes: `n=${n}, its order`, tolerance: 0, expect: () => ({ result: [foldLanes(round(products))] }) }),
+    kernelCase({ ...sum, sizes: `n=${n}`, tolerance: 2e-7, floor: size(x), expect: () => ({ result: [total(x)] }) }),
+    kernelCase({ ...product, sizes: `n=${n}`, tolerance: 2e-7, floor: size(products), expect: () => ({ result: [total(products)] }) }),
+  ]
+}
+
+function nonFinite(values: readonly number[], count: number): Case {
+  return kernelCase({
+    operation: 'countNonFinite', sizes: `n=${values.length}, ${count} of them`, tolerance: 0,
+    slots: { x: input(values) },
+    call: (kernel, { x }) => kernel.countNonFinite(x, values.length),
+    expect: () => ({ result: [count] }),
+  })
+}
+
+export const ELEMENTWISE: readonly Case[] = [
+  ...LENGTHS.flatMap(vectors),
+  ...TABLES.flatMap(([N, C]) => rows(N, C)),
+  ...[[0, 1, 4], [1, 1, 1], [5, 3, 7], [11, 4, 13], [3, 40, 768]].flatMap(([count, N, C]) => gathers(count, N, C)),
+  ...LENGTHS.flatMap(reductions),
+  nonFinite([], 0),
+  nonFinite([0, -0, 1e-45, 3.4e38, -3.4e38], 0),
+  nonFinite([NaN, 1, Infinity, 2, 3, 4, 5, -Infinity, 6, 7, NaN], 4),
+]

@@ -1,0 +1,67 @@
+/**
+ * Every exported operation through the table: scalar against the float64 oracle, the
+ * other builds against scalar to the bit, and allowed aliases against none.
+ */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { distance } from '../distance.ts'
+import { BUILDS, openKernelBuild } from '../kernels.ts'
+import { numbersOf, openArena, pairUp, runCase, sameBytes } from './arena.ts'
+import type { Arena, Outcome } from './arena.ts'
+import type { Case } from './case.ts'
+import { CASES } from './cases.ts'
+
+const arenas = await Promise.all(BUILDS.map(openArena))
+const operations = [...new Set(CASES.map(({ operation }) => operation))]
+const name = ({ operation, sizes }: Case) => `${operation} ${sizes}`
+
+function checkOracle(it: Case, { result, bytes }: Outcome): void {
+  const expected = it.expect()
+  const written = [...bytes.keys(), ...(result === undefined ? [] : ['result'])]
+  assert.equal(Object.keys(expected).sort(), written.sort(), `${name(it)}: an expectation for everything written`)
+  for (const [tensor, expectation] of Object.entries(expected)) {
+    const actual = tensor === 'result' ? Float64Array.of(result as number) : numbersOf(it.slots[tensor], bytes.get(tensor)!)
+    const gap = distance(...pairUp(actual, expectation), it.floor)
+    assert.ok(gap <= it.tolerance, `${name(it)}: expected ${tensor} within ${it.tolerance}, got ${gap}`)
+  }
+}
+
+function checkBits(it: Case, actual: Outcome, expected: Outcome, what: string): void {
+  assert.ok(Object.is(actual.result, expected.result), `${name(it)}: expected ${what} to return ${expected.result}, got ${actual.result}`)
+  for (const [tensor, bytes] of expected.bytes) {
+    assert.ok(sameBytes(actual.bytes.get(tensor)!, bytes), `${name(it)}: expected ${what} to give the same bits in ${tensor}`)
+  }
+}
+
+function checkAliases(arena: Arena, it: Case, plain: Outcome): void {
+  for (const alias of it.aliases ?? []) checkBits(it, runCase(arena, it, alias), plain, `${arena.build} with ${alias[0]} = ${alias[1]}`)
+}
+
+for (const operation of operations) {
+  test(operation, () => {
+    for (const it of CASES) {
+      if (it.operation !== operation) continue
+      const [scalar, ...others] = arenas
+      const plain = runCase(scalar, it)
+      checkOracle(it, plain)
+      checkAliases(scalar, it, plain)
+      for (const arena of others) {
+        checkBits(it, runCase(arena, it), plain, arena.build)
+        checkAliases(arena, it, plain)
+      }
+    }
+  })
+}
+
+/** Sizes of scratch are tested by every case that is given no more than they say (and in plan.test.ts). */
+const isOperation = (exported: string) => !/^(memory|abiVersion|\w+ScratchBytes)$/.test(exported)
+
+test('every exported operation has its cases', async () => {
+  for (const build of BUILDS) {
+    const { module } = await openKernelBuild(build)
+    const exported = WebAssembly.Module.exports(module).map(({ name }) => name).filter(isOperation)
+    assert.equal([...operations].sort(), exported.sort(), build)
+  }
+})
+
+test.run()
