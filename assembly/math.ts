@@ -4,7 +4,8 @@
  * four lanes exactly what the scalar form beside it does.
  *
  * Bounds, measured against float64 over each function's range (test/kernel/math.test.ts):
- * exp32 2 ULP, erf32 4e-7 absolute, tanh32 3 ULP, exp64 and log64 2 ULP.
+ * exp32 1 ULP, tanh32 1.4 ULP, exp64 and log64 0.9 ULP, erf32 4.7e-7 absolute
+ * (near ±4 it overshoots ±1 by up to 3.6e-7).
  */
 
 const EXP_MIN: f32 = -87.33654

@@ -6,7 +6,7 @@
  * The kernel's targets and options stand in asconfig.json. Prints every file's bytes as they are and gzipped.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
@@ -20,8 +20,8 @@ const OPTIONAL_NATIVES = ['bufferutil', 'utf-8-validate']
 const CHART_ASSETS = ['uPlot.iife.min.js', 'uPlot.min.css']
 
 const PROGRAMS = [
-  ['targets/node/main.ts', 'dist/kerf.js'],
-  ['targets/node/worker.ts', 'dist/worker.js'],
+  ['targets/node/main.ts', 'dist/kerf.js', SHEBANG],
+  ['targets/node/worker.ts', 'dist/worker.js', ''],
 ] as const
 
 type Config = { targets: Record<string, { outFile: string }> }
@@ -37,9 +37,7 @@ function compileKernel(): void {
   Object.values(targets).forEach(({ outFile }, index) => printFile(outFile, times[index]))
 }
 
-async function bundleProgram(entry: string, outfile: string): Promise<void> {
-  // esbuild keeps the entry's own first line where that is one.
-  const shebang = readFileSync(entry, 'utf8').startsWith('#!') ? '' : SHEBANG
+async function bundleProgram(entry: string, outfile: string, firstLine: string): Promise<void> {
   await build({
     entryPoints: [entry],
     outfile,
@@ -48,10 +46,10 @@ async function bundleProgram(entry: string, outfile: string): Promise<void> {
     platform: 'node',
     target: 'node20',
     external: OPTIONAL_NATIVES,
-    banner: { js: shebang + REQUIRE },
-    logLevel: 'warning',
+    banner: { js: firstLine + REQUIRE },
+    logLevel: 'silent',
   })
-  chmodSync(outfile, 0o755)
+  if (firstLine === SHEBANG) chmodSync(outfile, 0o755)
 }
 
 function copyBundled(): void {
@@ -71,13 +69,9 @@ function printFile(file: string, tookMs: number): void {
 async function buildAll(): Promise<void> {
   printRow('file', 'bytes', 'gzipped', 'seconds')
   compileKernel()
-  for (const [entry, outfile] of PROGRAMS) {
-    if (!existsSync(entry)) {
-      console.error(`${entry}: expected a file, got none; ${outfile} is not built`)
-      continue
-    }
+  for (const [entry, outfile, firstLine] of PROGRAMS) {
     const start = performance.now()
-    await bundleProgram(entry, outfile)
+    await bundleProgram(entry, outfile, firstLine)
     printFile(outfile, performance.now() - start)
   }
   copyBundled()

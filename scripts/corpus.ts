@@ -51,7 +51,10 @@ function unpack(name: string, buildDir: string): { root: string; version: string
   const root = join(buildDir, 'packages', name)
   mkdirSync(debDir, { recursive: true })
   const find = (): string | undefined => readdirSync(debDir).filter((file) => file.startsWith(`${name}_`)).sort().at(-1)
-  if (find() === undefined) execFileSync('apt-get', ['download', '-qq', '-o', 'APT::Sandbox::User=root', name], { cwd: debDir, stdio: ['ignore', 'ignore', 'inherit'] })
+  if (find() === undefined) {
+    const options = ['download', '-qq', '-o', 'APT::Sandbox::User=root', name]
+    execFileSync('apt-get', options, { cwd: debDir, stdio: ['ignore', 'ignore', 'inherit'] })
+  }
   const deb = find()
   if (deb === undefined) throw new Error(`package: expected ${name} after apt-get download, got no file`)
   if (!existsSync(root)) {
@@ -169,7 +172,9 @@ function copyrightBook(root: string): string[] {
 }
 
 function decodeEntities(text: string): string {
-  const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', mdash: ' - ', ndash: '-', rsquo: "'", lsquo: "'", ldquo: '"', rdquo: '"' }
+  const named: Record<string, string> = {
+    amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', mdash: ' - ', ndash: '-', rsquo: "'", lsquo: "'", ldquo: '"', rdquo: '"',
+  }
   return text
     .replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
     .replace(/&([a-z]+);/gi, (_, name: string) => named[name.toLowerCase()] ?? ' ')

@@ -17,14 +17,21 @@ const HEAD = 'cls.predictions.transform'
 
 export type MaskedBatch = Batch & { rows: Int32Array /* [M] */; targets: Int32Array /* [M] */ }
 
-/** Draws the masked rows of a batch: 80 % become [MASK], 10 % a random piece, 10 % stay; [CLS] and [SEP] are never drawn. */
-export function maskBatch(sequences: readonly Int32Array[], random: Random, mask: number, firstPiece: number, vocabSize: number): MaskedBatch {
+/**
+ * Draws the masked rows of a batch: 80 % become [MASK], 10 % a random piece, 10 % stay;
+ * [CLS] and [SEP] are never drawn. The row of [CLS] then predicts up to `summary` of its
+ * sentence's masked words too, so that it learns to sum the sentence up.
+ */
+export function maskBatch(
+  sequences: readonly Int32Array[], random: Random, mask: number, firstPiece: number, vocabSize: number, summary: number,
+): MaskedBatch {
   const offsets = new Int32Array(sequences.length + 1)
   sequences.forEach((sequence, index) => { offsets[index + 1] = offsets[index] + sequence.length })
   const ids = new Int32Array(offsets[sequences.length])
   const rows: number[] = [], targets: number[] = []
   sequences.forEach((sequence, index) => {
     ids.set(sequence, offsets[index])
+    const first = targets.length
     for (let at = 1; at < sequence.length - 1; at++) {
       if (random.uniform() >= MASKED_SHARE) continue
       const row = offsets[index] + at
@@ -33,6 +40,11 @@ export function maskBatch(sequences: readonly Int32Array[], random: Random, mask
       const draw = random.uniform()
       if (draw < 0.8) ids[row] = mask
       else if (draw < 0.9) ids[row] = firstPiece + random.below(vocabSize - firstPiece)
+    }
+    const own = targets.slice(first, first + summary)
+    for (const target of own) {
+      rows.push(offsets[index])
+      targets.push(target)
     }
   })
   return { offsets, ids, rows: Int32Array.from(rows), targets: Int32Array.from(targets) }

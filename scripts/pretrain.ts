@@ -40,13 +40,17 @@ const { values } = parseArgs({
     lr: { type: 'string', default: '1.5e-3' },
     seed: { type: 'string', default: '1' },
     'save-every': { type: 'string', default: '250' },
+    /** How many of its sentence's masked words [CLS] predicts. */
+    summary: { type: 'string', default: '0' },
+    /** A checkpoint whose weights to begin with, for a second stage. */
+    init: { type: 'string' },
     resume: { type: 'boolean', default: false },
   },
 })
 
 const options: Options = {
   seed: Number(values.seed), steps: Number(values.steps), batch: Number(values.batch),
-  learningRate: Number(values.lr), warmup: 300, saveEvery: Number(values['save-every']),
+  learningRate: Number(values.lr), warmup: 300, saveEvery: Number(values['save-every']), summary: Number(values.summary),
 }
 
 export type Job = {
@@ -63,6 +67,7 @@ export type Job = {
   heldout: Int32Array[]
   gradients: SharedArrayBuffer[]
   gate: SharedArrayBuffer
+  initial?: SharedArrayBuffer
   resume?: { step: number; before: number; params: SharedArrayBuffer; m: SharedArrayBuffer; v: SharedArrayBuffer }
 }
 
@@ -116,8 +121,8 @@ console.log(`model: ${parameters} parameters with the language head`)
 mkdirSync(values.out, { recursive: true })
 const checkpoint = join(values.out, 'pretrain.safetensors')
 
-function readCheckpoint(): Job['resume'] {
-  const { tensors: saved, metadata } = decodeSafetensors(new Uint8Array(readFileSync(checkpoint)))
+function readCheckpoint(file: string): NonNullable<Job['resume']> {
+  const { tensors: saved, metadata } = decodeSafetensors(new Uint8Array(readFileSync(file)))
   const part = (name: string) => {
     const { data } = saved.get(name)!
     const buffer = new SharedArrayBuffer(data.length)
@@ -127,7 +132,8 @@ function readCheckpoint(): Job['resume'] {
   return { step: Number(metadata.step), before: Number(metadata.before), params: part('params'), m: part('m'), v: part('v') }
 }
 
-const resume = values.resume && existsSync(checkpoint) ? readCheckpoint() : undefined
+const resume = values.resume && existsSync(checkpoint) ? readCheckpoint(checkpoint) : undefined
+const initial = values.init === undefined ? undefined : readCheckpoint(values.init).params
 const gradients = Array.from({ length: SHARDS }, () => new SharedArrayBuffer(4 * parameters))
 const gate = new SharedArrayBuffer(8)
 const shared = { ids: share(corpus.ids), starts: share(corpus.starts), order: share(perEpoch) }
@@ -188,7 +194,7 @@ const rows = LENGTH_MAX * Math.max(options.batch, 16)
 for (let shard = 0; shard < SHARDS; shard++) {
   const workerData: Job = {
     shard, shards: SHARDS, options, config, module: kernel.module, special: { mask: tokenizer.ids.mask, first: 5 },
-    limits: { rows, sequences: Math.max(options.batch, 16), longest: LENGTH_MAX }, ...shared, heldout, gradients, gate, resume,
+    limits: { rows, sequences: Math.max(options.batch, 16), longest: LENGTH_MAX }, ...shared, heldout, gradients, gate, initial, resume,
   }
   const worker = new Worker(WORKER, { workerData })
   worker.on('error', (error) => { console.error(error); process.exit(1) })

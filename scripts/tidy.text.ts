@@ -25,6 +25,10 @@ const RULES: readonly Rule[] = [
     rule: 'math', files: RUNTIME, view: 'bare', expected: 'an exact function of Math, the kernel\'s own or runtime/random.ts',
     pattern: new RegExp(`\\bMath\\b(?!\\s*\\.\\s*(?:${EXACT_MATH}|${MATH_CONSTANTS})\\b)(?:\\s*\\.\\s*\\w+)?`, 'g'),
   },
+  {
+    // Math.pow in other clothes; of two whole numbers it is exact.
+    rule: 'math', files: RUNTIME, view: 'bare', expected: 'a product, or two literal integers', pattern: /(?<!\b\d+\s*)\*\*|\*\*(?!\s*\d+\b)/g,
+  },
   { rule: 'any', files: RUNTIME, view: 'bare', expected: 'a type, or unknown', pattern: /:\s*any\b|<any\b|\bas any\b|\bany\[\]/g },
   {
     rule: 'erasable', files: /^(?!assembly\/).*\.ts$/, view: 'bare', expected: 'a union of strings, or a module',

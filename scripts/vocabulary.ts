@@ -132,7 +132,8 @@ export function trainVocabulary(counts: ReadonlyMap<string, number>, size: numbe
   for (const character of alphabet) if (inner.has(character)) add(`##${character}`)
   if (pieces.length > size) throw new RangeError(`size: expected at least ${pieces.length} for this text's characters, got ${size}`)
 
-  const words: Word[] = spelled.map(({ characters, count }) => ({ count, pieces: characters.map((character, i) => add(i === 0 ? character : `##${character}`)) }))
+  const spell = (character: string, i: number) => add(i === 0 ? character : `##${character}`)
+  const words: Word[] = spelled.map(({ characters, count }) => ({ count, pieces: characters.map(spell) }))
   const pairs = new Map<number, Pair>()
   const queue = new PairQueue()
   words.forEach((word, index) => changePairs(pairs, word, index, 1))

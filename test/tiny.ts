@@ -59,7 +59,7 @@ export function makeTinyData(file: string, rows: number, labels: readonly string
   const pick = (count: number) => Math.floor(random.uniform() * count)
   const lines = Array.from({ length: rows }, () => {
     const label = pick(labels.length)
-    const words = Array.from({ length: 3 + pick(7) }, () => WORDS[pick(WORDS.length)])
+    const words = Array.from({ length: 3 + pick(7) }, () => WORDS[labels.length + pick(WORDS.length - labels.length)])
     words[pick(words.length)] = WORDS[label]
     return `${words.join(' ')};${labels[label]}`
   })

@@ -38,8 +38,9 @@ export function layoutOf(config: ModelConfig, adapter: AdapterConfig, labels: nu
   return { entries, count: offset, from, to }
 }
 
-/** Elements of the full vector that blocks below `cut` own. */
+/** Elements of the vector that blocks below `cut` own; at the last block all of it, for the classifier belongs to whoever runs that. */
 export function prefixCount(full: Layout, cut: number): number {
+  if (cut >= full.to) return full.count
   return full.entries.find(({ block }) => block < 0 || block >= cut)?.offset ?? full.count
 }
 

@@ -65,7 +65,7 @@ export type StagePlan = {
 const FLOAT_BYTES = 4
 
 /** Whether this stage ends in the pooler and classifier. */
-export function hasHead(spec: StageSpec): boolean {
+export function hasHead(spec: Pick<StageSpec, 'config' | 'to' | 'head'>): boolean {
   return spec.to === spec.config.layers && spec.head !== false
 }
 

@@ -69,8 +69,15 @@ function buildTokenizer(vocabText: string, options: Fields): Fields {
   const special = (content: string) => ({
     id: vocab[content], content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false,
   })
+  const added = Object.values(SPECIAL_TOKENS).filter((token) => Object.hasOwn(vocab, token)).map(special)
+  const piece = (id: string, type_id: number) => ({ SpecialToken: { id, type_id } })
+  const sequence = (id: string, type_id: number) => ({ Sequence: { id, type_id } })
+  const { cls, sep } = SPECIAL_TOKENS
   return {
-    added_tokens: Object.values(SPECIAL_TOKENS).filter((token) => Object.hasOwn(vocab, token)).map(special),
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added.sort((a, b) => Number(a.id) - Number(b.id)),
     normalizer: {
       type: 'BertNormalizer',
       clean_text: true,
@@ -81,13 +88,9 @@ function buildTokenizer(vocabText: string, options: Fields): Fields {
     pre_tokenizer: { type: 'BertPreTokenizer' },
     post_processor: {
       type: 'TemplateProcessing',
-      single: [
-        { SpecialToken: { id: SPECIAL_TOKENS.cls, type_id: 0 } },
-        { Sequence: { id: 'A', type_id: 0 } },
-        { SpecialToken: { id: SPECIAL_TOKENS.sep, type_id: 0 } },
-      ],
-      pair: [],
-      special_tokens: {},
+      single: [piece(cls, 0), sequence('A', 0), piece(sep, 0)],
+      pair: [piece(cls, 0), sequence('A', 0), piece(sep, 0), sequence('B', 1), piece(sep, 1)],
+      special_tokens: Object.fromEntries([cls, sep].map((token) => [token, { id: token, ids: [vocab[token]], tokens: [token] }])),
     },
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
     model: {
@@ -190,6 +193,13 @@ function buildPieces(tokenizer: Fields): Pieces {
 function encodeWith(pieces: Pieces, text: string): Int32Array {
   if (text.length > TEXT_CHARS_MAX) refuse('tokens-text', 'text', `at most ${TEXT_CHARS_MAX} characters`, text.length)
   return Int32Array.from(pieces.encode(text).ids)
+}
+
+/** The `tokenizer.json` of a model directory, as it lies there or as transformers would write it for its `vocab.txt`. */
+export function formatTokenizer(files: TokenizerFiles): string {
+  if (files.tokenizerJson !== undefined) return files.tokenizerJson
+  const options = files.tokenizerConfig === undefined ? {} : parseObject(files.tokenizerConfig, 'tokenizer_config.json')
+  return `${JSON.stringify(readTokenizer(files, options), null, 2)}\n`
 }
 
 /**

@@ -113,13 +113,10 @@ class Device {
     if (!Number.isSafeInteger(until) || until > contract.steps) refuse('device-until', 'order.until', `at most ${contract.steps}`, until)
     while (this.step < until) {
       const batch = this.sampler.batch(this.step)
-      const whole = isWhole(contract.scheme)
-      if (whole) this.trainWhole(batch)
-      else if (!(await this.trainSplit(batch))) return false
+      if (!(await (isWhole(contract.scheme) ? this.trainWhole(batch) : this.trainSplit(batch)))) return false
       this.step++
       if (isStateDue(contract, this.step, until)) channel.send('state', this.stateMessage())
       this.options.progress?.(this.step, contract)
-      if (whole) await this.options.host.turn()
     }
     channel.send('adapter', { round: this.step, step: this.step, tensors: vectorTensors(this.layout, this.stage.readSet(0).params) })
     return true
@@ -132,7 +129,7 @@ class Device {
     return result
   }
 
-  private trainWhole({ offsets, ids, labels }: LabelledBatch): void {
+  private async trainWhole({ offsets, ids, labels }: LabelledBatch): Promise<boolean> {
     const { stage } = this
     const loss = this.measure('forward', () => {
       stage.forward({ offsets, ids })
@@ -140,6 +137,8 @@ class Device {
     })
     this.measure('backward', () => this.learn())
     this.channel.send('report', { round: this.step, step: this.step, metadata: { loss: String(loss) } })
+    // The answer is the credit for the next step, as a gradient is where the model is split.
+    return (await this.waitFor({ report: [] }, this.step)) !== null
   }
 
   private async trainSplit({ offsets, ids, labels }: LabelledBatch): Promise<boolean> {

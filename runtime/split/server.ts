@@ -196,6 +196,7 @@ export class Server {
     else if (frame.type === 'report') {
       on.step(member.client, frame.step, Number(frame.metadata.loss))
       member.step++
+      channel.send('report', { round: frame.step, step: frame.step })
     } else if (frame.type === 'state') {
       const device = stateFrom(deviceLayout(config, contract, member.client), frame)
       member.stateStep = frame.step
@@ -308,6 +309,7 @@ export class Server {
     const parallel = contract.scheme === 'sfl'
     while (working.some(({ turn }) => turn === 'working')) {
       await host.turn()
+      if (working.every(({ turn }) => turn !== 'working')) break
       const next = this.chooseNext(working, parallel)
       if (next && parallel) void this.serveStep(next).catch((error) => this.failStep(next, error))
       else if (next) await this.serveStep(next).catch((error) => this.failStep(next, error))

@@ -11,7 +11,7 @@ import { joinVector, splitVector } from '../../runtime/model/layout.ts'
 import { classifierTensors } from '../../runtime/model/names.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { decodeAdapter, encodeAdapter, formatAdapterConfig, parseAdapterConfig } from '../../runtime/model/peft.ts'
-import type { Tokenizer } from '../../runtime/model/tokens.ts'
+import type { Tokenizer, TokenizerFiles } from '../../runtime/model/tokens.ts'
 import { createTokenizer } from '../../runtime/model/tokens.ts'
 import type { Weights } from '../../runtime/model/weights.ts'
 import { openWeights } from '../../runtime/model/weights.ts'
@@ -45,11 +45,14 @@ export async function openModel(directory: string, crc32c: Crc32c): Promise<Mode
   return { name: basename(directory), directory, config, weights, fingerprint }
 }
 
-export function openTokenizer({ directory, config }: Pick<Model, 'directory' | 'config'>): Tokenizer {
+/** A model directory's tokenizer files, those that it has. */
+export function readTokenizerFiles(directory: string): TokenizerFiles {
   const optional = (file: string) => (existsSync(join(directory, file)) ? readText(join(directory, file)) : undefined)
-  const tokenizer = createTokenizer({
-    tokenizerJson: optional('tokenizer.json'), vocabText: optional('vocab.txt'), tokenizerConfig: optional('tokenizer_config.json'),
-  })
+  return { tokenizerJson: optional('tokenizer.json'), vocabText: optional('vocab.txt'), tokenizerConfig: optional('tokenizer_config.json') }
+}
+
+export function openTokenizer({ directory, config }: Pick<Model, 'directory' | 'config'>): Tokenizer {
+  const tokenizer = createTokenizer(readTokenizerFiles(directory))
   if (tokenizer.vocabSize > config.vocabSize) refuse('model-vocab', `${directory}/vocab.txt`, `at most ${config.vocabSize} pieces as in config.json`, tokenizer.vocabSize)
   return tokenizer
 }

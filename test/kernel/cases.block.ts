@@ -20,24 +20,24 @@ const NORMS = [{ key: 'norm1', module: 'attention.output.LayerNorm' }, { key: 'n
 
 type LinearKey = (typeof LINEARS)[number]['key']
 
-/** R rank (0: no adapters) on the linear layers `adapted`; T the longest sequence that the call is told. */
+/** Rows of each sequence, C width, H heads, F hidden width, R rank (0: no adapters) on the linear layers `adapted`. */
 export type BlockSizes = {
   lengths: readonly number[]; C: number; H: number; F: number; R: number; adapted: readonly LinearKey[]; eps: number
 }
 
 const ALL = LINEARS.map(({ key }) => key)
-const SIZES: readonly BlockSizes[] = [
+export const BLOCK_SIZES: readonly BlockSizes[] = [
   { lengths: [1], C: 1, H: 1, F: 1, R: 1, adapted: ['query'], eps: 1e-5 },
   { lengths: [2, 5], C: 6, H: 2, F: 11, R: 0, adapted: [], eps: 1e-5 },
   { lengths: [1, 7, 3], C: 15, H: 3, F: 31, R: 2, adapted: ALL, eps: 1e-12 },
   { lengths: [4, 9], C: 24, H: 3, F: 40, R: 3, adapted: ['query', 'value'], eps: 1e-12 },
   { lengths: [11, 17], C: 64, H: 4, F: 256, R: 4, adapted: ['query', 'value'], eps: 1e-12 },
 ]
-export const LORA_SCALE = Math.fround(5 / 3)
+const LORA_SCALE = Math.fround(5 / 3)
 const PREFIX = 'encoder.layer.0'
 
 /** The block's tensors by slot name: `query.weight`, `query.loraA`, `norm1.gain` …; the oracle reads the same arrays by theirs. */
-export function parametersOf({ C, F, R, adapted }: BlockSizes): Record<string, Float64Array> {
+function parametersOf({ C, F, R, adapted }: BlockSizes): Record<string, Float64Array> {
   const width = { C, F }
   const tensors: Record<string, Float64Array> = {}
   for (const { key, outputs, inputs } of LINEARS) {
@@ -128,11 +128,12 @@ function normSlot(key: string, { C, eps }: BlockSizes): Slot {
   }
 }
 
+/** Fields of the saved record, and of its adapters' part. */
 const SAVED = ['x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'gelu', 'sum2', 'stats2'] as const
 const SAVED_LORA = LINEARS.map(({ saved }) => saved)
 
 /** The block's record, those of its layers and of what is saved, its parameters, and offsets. */
-export function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>): Slots {
+function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>): Slots {
   const layers = Object.fromEntries([
     ...LINEARS.map((layer) => [`record ${layer.key}`, linearSlot(layer, sizes)]),
     ...NORMS.map(({ key }) => [`record ${key}`, normSlot(key, sizes)]),
@@ -159,13 +160,14 @@ export function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Arr
 const under = <T>(prefix: string, entries: Record<string, T>): Record<string, T> =>
   Object.fromEntries(Object.entries(entries).map(([name, value]) => [`${prefix} ${name}`, value]))
 
-export const labelOf = ({ lengths, C, H, F, R, adapted }: BlockSizes) => `lengths=${lengths} C=${C} H=${H} F=${F} R=${R}${R ? ` on ${adapted}` : ''}`
+const labelOf = ({ lengths, C, H, F, R, adapted }: BlockSizes) => `lengths=${lengths} C=${C} H=${H} F=${F} R=${R}${R ? ` on ${adapted}` : ''}`
 
-function forwardCase(sizes: BlockSizes): Case {
+/** Forward from `x` [N, C], which is drawn unless given. */
+export function forwardCase(sizes: BlockSizes, from?: Float64Array): Case {
   const { lengths, C, H, F, R } = sizes
   const N = lengths.reduce((sum, length) => sum + length, 0), S = lengths.length, T = Math.max(...lengths)
   const tensors = parametersOf(sizes)
-  const x = draw(N * C, 'x')
+  const x = from ?? draw(N * C, 'x')
   const saved = trace(sizes, tensors, x)
   return kernelCase({
     operation: 'blockForward', sizes: labelOf(sizes), tolerance: 2e-6, aliases: [['out', 'saved x']],
@@ -181,12 +183,14 @@ function forwardCase(sizes: BlockSizes): Case {
   })
 }
 
-/** Gradients of every parameter or of the adapters alone; of the input, or not. */
-export function backwardCase(sizes: BlockSizes, trained: 'all' | 'adapters', dxWanted: boolean): Case {
+/** Gradients of every parameter or of the adapters alone; of the input, or not. x and dOut [N, C] are drawn unless given. */
+export function backwardCase(
+  sizes: BlockSizes, trained: 'all' | 'adapters', dxWanted: boolean, given?: { x: Float64Array; dOut: Float64Array },
+): Case {
   const { lengths, C, H, F, R, eps } = sizes
   const N = lengths.reduce((sum, length) => sum + length, 0), S = lengths.length, T = Math.max(...lengths)
   const tensors = parametersOf(sizes)
-  const x = draw(N * C, 'x'), dOut = draw(N * C, 'dOut')
+  const { x, dOut } = given ?? { x: draw(N * C, 'x'), dOut: draw(N * C, 'dOut') }
   const names = Object.keys(tensors).filter((name) => trained === 'all' || name.includes('lora'))
   const start = under('d', Object.fromEntries(names.map((name) => [name, draw(tensors[name].length, `d ${name}`)])))
   const saved = Object.entries(trace(sizes, tensors, x)).map(([name, values]) => [name, input(round(values))] as const)
@@ -207,6 +211,6 @@ export function backwardCase(sizes: BlockSizes, trained: 'all' | 'adapters', dxW
 }
 
 export const BLOCK: readonly Case[] = [
-  ...SIZES.map(forwardCase),
-  ...SIZES.flatMap((sizes) => [backwardCase(sizes, 'all', true), backwardCase(sizes, 'adapters', true), backwardCase(sizes, 'adapters', false)]),
+  ...BLOCK_SIZES.map((sizes) => forwardCase(sizes)),
+  ...BLOCK_SIZES.flatMap((sizes) => [backwardCase(sizes, 'all', true), backwardCase(sizes, 'adapters', true), backwardCase(sizes, 'adapters', false)]),
 ]

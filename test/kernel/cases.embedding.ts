@@ -5,7 +5,11 @@ import type { Case } from './case.ts'
 import { draw, drawIntegers, expectGradients, input, kernelCase, output, running } from './case.ts'
 
 const SIZES = [
-  { lengths: [], V: 3, C: 4 }, { lengths: [1], V: 1, C: 1 }, { lengths: [3, 0, 5], V: 4, C: 7 }, { lengths: [2, 7, 4], V: 11, C: 13 }, { lengths: [9, 20], V: 30, C: 768 },
+  { lengths: [], V: 3, C: 4 },
+  { lengths: [1], V: 1, C: 1 },
+  { lengths: [3, 0, 5], V: 4, C: 7 },
+  { lengths: [2, 7, 4], V: 11, C: 13 },
+  { lengths: [9, 20], V: 30, C: 768 },
 ] as const
 const TYPES = 2
 

@@ -86,8 +86,9 @@ function backwardCase(sizes: Sizes, wanted: Wanted): Case {
   }
   const gradients = Object.fromEntries(Object.keys(of).map((name) =>
     [name, name === 'dx' && wanted.dx === 'overwritten' ? output(N * I) : running(start[name as keyof typeof start])]))
+  const asked = `gradients ${Object.keys(of).join(' ')}${wanted.dx === 'added' ? ', dx added to' : ''}`
   return kernelCase({
-    operation: 'linearBackward', sizes: `${label(sizes)}, gradients ${Object.keys(of).join(' ')}${wanted.dx === 'added' ? ', dx added to' : ''}`, tolerance: 2e-6,
+    operation: 'linearBackward', sizes: `${label(sizes)}, ${asked}`, tolerance: 2e-6,
     slots: {
       ...gradients, dy: input(dy), x: input(values.x), ...(R && { t: input(round(lowRank(values, sizes))) }), layer: record(sizes),
       ...parameterSlots(sizes, values), scratch: scratch((kernel) => kernel.linearScratchBytes(N, I, O, R)),

@@ -1,10 +1,11 @@
 /** Cases of assembly/adamw.ts and average.ts. */
 import { stepAdamW } from '../oracle/bert.ts'
+import type { AdamWConfig } from '../oracle/bert.ts'
 import type { Case } from './case.ts'
 import { LENGTHS, draw, input, kernelCase, output, running } from './case.ts'
 
 /** The kernel's arguments behind n for step `step`, from hyperparameters in float64. */
-export function adamwArguments(step: number, learningRate: number, beta1: number, beta2: number, eps: number, weightDecay: number): number[] {
+export function adamwArguments(step: number, { learningRate, beta1, beta2, eps, weightDecay }: AdamWConfig): number[] {
   return [1 - learningRate * weightDecay, beta1, 1 - beta1, beta2, 1 - beta2, learningRate / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step), eps]
 }
 
@@ -14,7 +15,7 @@ function adamwCase(n: number, step: number, weightDecay: number): Case {
   return kernelCase({
     operation: 'adamw', sizes: `n=${n} step=${step} decay=${weightDecay}`, tolerance: 5e-7,
     slots: { p: running(p), m: running(m), v: running(v), g: input(g) },
-    call: (kernel, at) => kernel.adamw(at.p, at.m, at.v, at.g, n, ...adamwArguments(step, config.learningRate, config.beta1, config.beta2, config.eps, weightDecay)),
+    call: (kernel, at) => kernel.adamw(at.p, at.m, at.v, at.g, n, ...adamwArguments(step, config)),
     expect: () => {
       const after = { p: p.slice(), m: m.slice(), v: v.slice() }
       stepAdamW(after.p, after.m, after.v, g, step, config)

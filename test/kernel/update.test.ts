@@ -14,7 +14,11 @@ for (const build of BUILDS) {
   const { kernel, memory } = await openArena(build)
   const f32 = (address: number, count: number) => new Float32Array(memory.buffer, address, count)
 
-  for (const [name, decay] of [['plain', 0], ['decay', goldenNumber('adamw_weight_decay')]] as const) {
+  for (const [name, weightDecay] of [['plain', 0], ['decay', goldenNumber('adamw_weight_decay')]] as const) {
+    const optimizer = {
+      learningRate: goldenNumber('adamw_lr'), beta1: goldenNumber('adamw_beta1'), beta2: goldenNumber('adamw_beta2'),
+      eps: goldenNumber('adamw_eps'), weightDecay,
+    }
     test(`${build}: AdamW ${name}, three steps of PyTorch's`, () => {
       const { shape: [steps, n], data: gradients } = goldenTensor('adamw.in.gradient')
       const [p, m, v, g] = [0, 1, 2, 3].map((index) => 64 + 4 * n * index)
@@ -23,8 +27,7 @@ for (const build of BUILDS) {
       for (let step = 1; step <= steps; step++) {
         const row = (values: Float64Array) => values.subarray((step - 1) * n, step * n)
         f32(g, n).set(row(gradients))
-        kernel.adamw(p, m, v, g, n, ...adamwArguments(step,
-          goldenNumber('adamw_lr'), goldenNumber('adamw_beta1'), goldenNumber('adamw_beta2'), goldenNumber('adamw_eps'), decay))
+        kernel.adamw(p, m, v, g, n, ...adamwArguments(step, optimizer))
         for (const [tensor, address] of [['parameter', p], ['exp_avg', m], ['exp_avg_sq', v]] as const) {
           const expected = row(goldenTensor(`adamw.${name}.${tensor}`).data)
           // Element by element: the gradients span ten powers of ten.

@@ -1,11 +1,67 @@
-/** `kerf eval`. */
-import { refuse } from '../../../runtime/error.ts'
+/** `kerf eval`: how well a trained model labels a file. */
+import { openEvaluator } from '../../../runtime/federation/evaluate.ts'
+import type { Evaluation } from '../../../runtime/federation/evaluate.ts'
+import { formatScores, majorityShare, scoreLabels } from '../../../runtime/federation/scores.ts'
+import { createChecksum } from '../../../runtime/kernel/checksum.ts'
+import type { Kernel } from '../../../runtime/kernel/load.ts'
+import type { TokenizedDataset } from '../../../runtime/model/dataset.ts'
+import { encodeSafetensors } from '../../../runtime/wire/safetensors.ts'
+import { readMaxLength } from '../conduct.ts'
 import type { Command } from '../flags.ts'
+import { BUILDS, LENGTH_FLAGS } from '../flags.ts'
+import { host, loadNodeKernel, saveAtomic } from '../host.ts'
+import { bundledData, openTokenizer, readTokens } from '../model.ts'
+import { createProgress } from '../progress.ts'
+import type { Trained } from '../trained.ts'
+import { TRAINED_FLAGS, openTrained } from '../trained.ts'
+
+async function measure(kernel: Kernel, { model, labels, adapter }: Trained, data: TokenizedDataset): Promise<Evaluation> {
+  const progress = createProgress(process.stderr, { now: host.clock })
+  const longest = data.sequences.reduce((top, { length }) => Math.max(top, length), 1)
+  let batches = 0
+  const turn = async () => {
+    progress.update(++batches, 0, `batches of ${data.sequences.length} texts`)
+    await host.turn()
+  }
+  try {
+    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longest, turn)
+    return await evaluator.run(data, adapter?.vector)
+  } finally {
+    progress.end()
+  }
+}
+
+/** `logits` [rows, labels] f32 in file order; the label names stand in the metadata. */
+function writeLogits(path: string, { logits, rows }: Evaluation, labels: readonly string[]): void {
+  const data = new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength)
+  saveAtomic(path, encodeSafetensors([{ name: 'logits', dtype: 'F32', shape: [rows, labels.length], data }], { labels: JSON.stringify(labels) }))
+}
+
+function describe({ rows, accuracy, loss, macroF1, confusion }: Evaluation, { model, labels, adapter }: Trained, data: string): string {
+  const perLabel = scoreLabels(confusion, labels)
+  const report = {
+    model: model.name, adapter: adapter?.directory ?? null, data, rows, labels,
+    accuracy, loss, macroF1, majorityAccuracy: majorityShare(perLabel), perLabel, confusion,
+  }
+  return `${JSON.stringify(report, null, 1)}\n`
+}
 
 export const evaluateCommand: Command = {
-  summary: 'not built yet',
-  flags: {},
-  async run() {
-    refuse('command', 'eval', 'a command that is built', 'none yet')
+  summary: 'measure a trained model on a labelled file',
+  flags: {
+    ...TRAINED_FLAGS,
+    data: { type: 'string', value: 'FILE', help: 'labelled texts; without it the bundled test sentences' },
+    ...LENGTH_FLAGS,
+    logits: { type: 'string', value: 'FILE', help: 'write a safetensors file with logits [rows, labels] in file order' },
+    json: { type: 'boolean', default: false, help: 'print the scores as JSON' },
+  },
+  async run(flags) {
+    const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+    const file = flags.optional('data') ?? bundledData().validation
+    const trained = await openTrained(flags, createChecksum(kernel), { dataFile: file })
+    const data = readTokens(file, openTokenizer(trained.model), trained.labels, readMaxLength(flags, trained.model), flags.on('truncate'))
+    const evaluation = await measure(kernel, trained, data)
+    if (flags.has('logits')) writeLogits(flags.text('logits'), evaluation, trained.labels)
+    process.stdout.write(flags.on('json') ? describe(evaluation, trained, file) : formatScores(evaluation, trained.labels))
   },
 }

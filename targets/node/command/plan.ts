@@ -1,11 +1,78 @@
-/** `kerf plan`. */
-import { refuse } from '../../../runtime/error.ts'
-import type { Command } from '../flags.ts'
+/** `kerf plan`: what a run takes, before anything runs. Reads config.json alone. */
+import { basename, join } from 'node:path'
+import type { ForecastInput, SchemeForecast } from '../../../runtime/federation/forecast.ts'
+import { forecastRun } from '../../../runtime/federation/forecast.ts'
+import { FORECAST_LEGEND, formatForecast } from '../../../runtime/federation/forecast.table.ts'
+import { createChecksum } from '../../../runtime/kernel/checksum.ts'
+import { LABELS_MAX, checkLabels, parseConfig } from '../../../runtime/model/config.ts'
+import type { ModelConfig } from '../../../runtime/model/config.ts'
+import { SCHEMES } from '../../../runtime/split/contract.ts'
+import { CODECS } from '../../../runtime/wire/codec.ts'
+import { RUN_FLAGS, readMaxLength } from '../conduct.ts'
+import type { Command, FlagTable, Flags } from '../flags.ts'
+import { BUILDS, MODEL_FLAGS } from '../flags.ts'
+import { loadNodeKernel, readText } from '../host.ts'
+import { modelDirectory, readAdapterConfig } from '../model.ts'
+import { readCuts, readLora } from '../options.ts'
+
+const LABELS_ASSUMED = 6
+
+/** The flags of a run that decide what it takes. */
+function runFlags(): FlagTable {
+  const names = ['clients', 'cuts', 'batch', 'max-length', 'rank', 'alpha', 'targets', 'adapter', 'interval', 'codec'] as const
+  return Object.fromEntries(names.map((name) => [name, RUN_FLAGS[name]]))
+}
+
+function countLabels(flags: Flags, config: ModelConfig): number {
+  if (flags.has('labels-count')) return flags.integer('labels-count', 1, LABELS_MAX)
+  if (config.labels.length > 0) return config.labels.length
+  return flags.has('labels') ? checkLabels(flags.list('labels'), '--labels').length : LABELS_ASSUMED
+}
+
+function readInput(flags: Flags, config: ModelConfig): ForecastInput {
+  const longest = readMaxLength(flags, { config })
+  return {
+    config, labels: countLabels(flags, config),
+    adapter: flags.has('adapter') ? readAdapterConfig(flags.text('adapter')) : readLora(flags),
+    cuts: readCuts(flags, flags.integer('clients', 1, 4096), config.layers), batch: flags.integer('batch', 1, 4096),
+    tokens: flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest, longest,
+    interval: flags.integer('interval', 1), codec: flags.choice('codec', CODECS),
+  }
+}
+
+function formatHead(name: string, { config, labels, adapter, batch, tokens, longest, codec }: ForecastInput): string {
+  return [
+    `${name}: ${config.layers} blocks, width ${config.hiddenSize}, ${config.heads} heads, hidden ${config.intermediateSize}, vocabulary ${config.vocabSize}, ${labels} labels`,
+    `LoRA rank ${adapter.rank}, alpha ${adapter.alpha} on ${adapter.targets.join(', ')}; batch ${batch} of ${tokens} tokens, at most ${longest}: ${batch * tokens} rows; codec ${codec}`,
+    FORECAST_LEGEND,
+  ].join('\n')
+}
+
+function formatJson(name: string, input: ForecastInput, schemes: readonly SchemeForecast[]): string {
+  return `${JSON.stringify({ model: name, ...input, schemes }, null, 1)}\n`
+}
 
 export const planCommand: Command = {
-  summary: 'not built yet',
-  flags: {},
-  async run() {
-    refuse('command', 'plan', 'a command that is built', 'none yet')
+  summary: 'memory, bytes on the link and work of a run, before anything runs',
+  flags: {
+    ...MODEL_FLAGS,
+    scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` },
+    ...runFlags(),
+    lengths: { type: 'string', value: 'TOKENS', help: 'tokens of each text in a step; --max-length unless given' },
+    labels: RUN_FLAGS.labels,
+    'labels-count': { type: 'string', value: 'N', help: `number of labels, where none are named (${LABELS_ASSUMED})` },
+    json: { type: 'boolean', default: false, help: 'print the plan as JSON' },
+  },
+  async run(flags) {
+    const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+    const directory = modelDirectory(flags.optional('model'))
+    const file = join(directory, 'config.json')
+    const input = readInput(flags, parseConfig(readText(file), file))
+    const names = flags.text('scheme') === 'all' ? [...SCHEMES] : flags.list('scheme')
+    const schemes = names.map((name) => SCHEMES.find((scheme) => scheme === name) ?? flags.choice('scheme', [...SCHEMES]))
+    const crc32c = createChecksum(kernel)
+    const forecasts = schemes.map((scheme) => forecastRun(input, scheme, kernel, crc32c))
+    const name = basename(directory)
+    process.stdout.write(flags.on('json') ? formatJson(name, input, forecasts) : [formatHead(name, input), ...forecasts.map(formatForecast)].join('\n'))
   },
 }

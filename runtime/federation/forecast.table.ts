@@ -1,0 +1,75 @@
+/** A forecast as tables of at most 110 columns, plain ASCII. */
+import type { Scheme } from '../split/contract.ts'
+import { formatColumns } from './columns.ts'
+import type { ClientForecast, PartyForecast, SchemeForecast } from './forecast.ts'
+import { formatBytes, formatCount, formatNumber } from './quantity.ts'
+
+const TITLES: Readonly<Record<Scheme, string>> = {
+  kerf: 'one model on the server, an adapter set for each device',
+  sl: 'one device at a time, model and adapters handed over',
+  sfl: 'a model on the server for each device',
+  splitlora: 'one model and one adapter set on the server',
+  fl: 'the whole model on each device',
+  central: 'all data in one place',
+}
+
+const ABSENT = '-'
+
+/** A whole number in groups of three, parted by plain spaces. */
+function formatExact(count: number | null): string {
+  return count === null ? ABSENT : formatCount(count).replaceAll('\u202f', ' ')
+}
+
+function formatWork({ forward, backward }: { forward: number; backward: number }): string {
+  const total = forward + backward
+  return total >= 1e9 ? `${formatNumber(total / 1e9)} G` : `${formatNumber(total / 1e6)} M`
+}
+
+function nameParty({ party, from, to, clients, shared }: PartyForecast): string {
+  const count = clients.length > 1 && !shared ? ` x${clients.length}` : ''
+  return `${party} ${from}-${to}${count}`
+}
+
+function partyRow(party: PartyForecast): string[] {
+  const { memory } = party
+  if (!memory) return [nameParty(party), 'over 4 GiB']
+  const { weights, sets, gradients, activations, batch, scratch, records, alignment, unused, bytes } = memory
+  const parts = [weights, sets, gradients, activations, batch, scratch, records + alignment + unused]
+  return [nameParty(party), ...parts.map(formatBytes), formatExact(bytes)]
+}
+
+function clientRow({ cut, clients, link, device, server }: ClientForecast): string[] {
+  const frames = [link.activationUp, link.gradientDown, link.adapterUp, link.adapterDown, link.stateUp]
+  return [`cut ${cut}${clients.length > 1 ? ` x${clients.length}` : ''}`, ...frames.map(formatExact), formatWork(device), formatWork(server)]
+}
+
+function describeGrowth({ scheme, growth, serverBytes }: SchemeForecast): string[] {
+  if (serverBytes === 0) return []
+  const fixed = growth.every(({ bytes }) => bytes === 0)
+  const adds = growth.map(({ cut, bytes }) => `${formatExact(bytes)} at cut ${cut}`).join(', ')
+  const own = scheme === 'sfl' ? ' (a model of its own)' : ' (an adapter set and its moments)'
+  return [
+    `Server in all: ${formatExact(serverBytes)} bytes.`,
+    fixed ? 'One more device adds nothing to it.' : `One more device adds, in bytes${own}: ${adds}.`,
+  ]
+}
+
+/** One scheme: memory by party and purpose, how the server grows, frames and work by cut. Lines end in a newline. */
+export function formatForecast(forecast: SchemeForecast): string {
+  const memory = formatColumns([
+    ['blocks', 'weights', 'adapters', 'gradients', 'activations', 'batch', 'scratch', 'rest', 'total bytes'],
+    ...forecast.parties.map(partyRow),
+  ])
+  const clients = formatColumns([
+    ['bytes', 'activation up', 'gradient down', 'adapter up', 'adapter down', 'state up', 'device work', 'server work'],
+    ...forecast.clients.map(clientRow),
+  ])
+  return [`${forecast.scheme}: ${TITLES[forecast.scheme]}`, '', ...memory, ...describeGrowth(forecast), '', ...clients, ...forecast.notes, ''].join('\n')
+}
+
+/** What the columns mean, once for all schemes. */
+export const FORECAST_LEGEND = [
+  'Adapters: with their moments. Rest: records, alignment and the last page. Activation and gradient: each step;',
+  'adapters: each aggregation; state: each checkpoint. Work: multiply-adds of a step, forward and backward.',
+  '',
+].join('\n')

@@ -1,0 +1,222 @@
+/**
+ * What a run takes, from the model's configuration alone: each party's linear memory,
+ * the bytes of every frame, and the multiply-adds of a step. Memory and frames come
+ * from the functions that the run itself calls, so they are exact, not estimates.
+ */
+import { KerfError } from '../error.ts'
+import type { Kernel } from '../kernel/load.ts'
+import type { MemoryPlan, Purpose } from '../kernel/plan.ts'
+import { sumPurposes } from '../kernel/plan.ts'
+import type { ModelConfig } from '../model/config.ts'
+import { layoutOf } from '../model/layout.ts'
+import type { AdapterConfig } from '../model/peft.ts'
+import type { StageSpec } from '../model/plan.ts'
+import { planStage } from '../model/plan.ts'
+import { ADAMW, freshState } from '../model/stage.ts'
+import type { Work } from '../model/work.ts'
+import { countWork } from '../model/work.ts'
+import type { Contract, Scheme, Share } from '../split/contract.ts'
+import { isWhole } from '../split/contract.ts'
+import { stateMessage } from '../split/device.ts'
+import { integerTensor, vectorTensors } from '../split/tensors.ts'
+import type { Codec } from '../wire/codec.ts'
+import { encodeTensor } from '../wire/codec.ts'
+import type { Crc32c, FrameInput } from '../wire/frame.ts'
+import { encodeFrame } from '../wire/frame.ts'
+import { serverSpecs } from './run.ts'
+
+export type ForecastInput = {
+  config: ModelConfig
+  /** K. */
+  labels: number
+  adapter: AdapterConfig
+  /** Blocks on each device. */
+  cuts: readonly number[]
+  /** Samples of a step. */
+  batch: number
+  /** Rows of each text, and the longest that the run allows. */
+  tokens: number
+  longest: number
+  /** Rounds between two aggregations. */
+  interval: number
+  codec: Codec
+}
+
+/** Bytes by purpose; with `alignment` between regions and `unused` of the last page they add up to `bytes`, whole pages. */
+export type MemoryAccount = Record<Purpose, number> & { alignment: number; unused: number; bytes: number }
+
+/** One linear memory of a device or of the server; `memory` null where it does not fit 4 GiB. */
+export type PartyForecast = {
+  party: 'device' | 'server'
+  /** Clients that each have one of these, or that share the one. */
+  clients: readonly number[]
+  shared: boolean
+  from: number
+  to: number
+  memory: MemoryAccount | null
+}
+
+/**
+ * Bytes of the frames of one client; null where a frame is over its limit. `adapterDown`
+ * is the first interval's: later ones write their last step in more digits. `stateUp`
+ * may take 48 bytes more in later steps.
+ */
+export type LinkForecast = { activationUp: number | null; gradientDown: number | null; adapterUp: number | null; adapterDown: number | null; stateUp: number | null }
+
+/** A step of one client with `cut` blocks. */
+export type ClientForecast = { cut: number; clients: readonly number[]; link: LinkForecast; device: Work; server: Work }
+
+export type SchemeForecast = {
+  scheme: Scheme
+  parties: readonly PartyForecast[]
+  /** Linear memory of the server, all its models together; null where one does not fit. */
+  serverBytes: number | null
+  /** What one more device adds to the server: a memory of its own (sfl), else bytes of the shared one, which grows by whole pages. */
+  growth: readonly { cut: number; bytes: number }[]
+  clients: readonly ClientForecast[]
+  /** Why a number is null. */
+  notes: readonly string[]
+}
+
+export function forecastRun(input: ForecastInput, scheme: Scheme, kernel: Kernel, crc32c: Crc32c): SchemeForecast {
+  return new Forecast(input, scheme, kernel, crc32c).make()
+}
+
+function groupCuts(cuts: readonly number[]): { cut: number; clients: number[] }[] {
+  const distinct = [...new Set(cuts)].sort((a, b) => a - b)
+  return distinct.map((cut) => ({ cut, clients: cuts.flatMap((other, client) => (other === cut ? [client] : [])) }))
+}
+
+function accountMemory(plan: MemoryPlan): MemoryAccount {
+  const sums = sumPurposes(plan)
+  const placed = Object.values(sums).reduce((sum, bytes) => sum + bytes, 0)
+  return { ...sums, alignment: plan.usedBytes - placed, unused: plan.bytes - plan.usedBytes, bytes: plan.bytes }
+}
+
+/** A run's contract and one client's share, as far as plans and frames depend on them. */
+function draftContract(input: ForecastInput, scheme: Scheme): Contract {
+  const { config, labels, adapter, cuts, batch, longest, codec } = input
+  const central = scheme === 'central'
+  const whole = central ? [config.layers] : cuts.map(() => config.layers)
+  // One client then takes the steps of all.
+  const interval = input.interval * (central ? cuts.length : 1)
+  return {
+    scheme, seed: 0, steps: interval, interval, checkpointEvery: 0, batch, maxLength: longest, truncate: true, shuffle: false,
+    learningRate: ADAMW.learningRate, weightDecay: ADAMW.weightDecay, codec, adapter,
+    labels: Array.from({ length: labels }, (_, index) => `LABEL_${index}`), cuts: isWhole(scheme) ? whole : cuts, partition: 'iid', fingerprint: 0,
+  }
+}
+
+class Forecast {
+  private readonly input: ForecastInput
+  private readonly contract: Contract
+  private readonly share: Share
+  private readonly kernel: Kernel
+  private readonly crc32c: Crc32c
+  private readonly notes = new Set<string>()
+
+  constructor(input: ForecastInput, scheme: Scheme, kernel: Kernel, crc32c: Crc32c) {
+    const { batch, tokens, longest } = input
+    this.input = input
+    this.contract = draftContract(input, scheme)
+    this.share = { samples: batch, labelCounts: [], rows: batch * tokens, sequences: batch, longest, memoryBytes: 1 }
+    this.kernel = kernel
+    this.crc32c = crc32c
+  }
+
+  make(): SchemeForecast {
+    const { scheme, cuts } = this.contract
+    const groups = groupCuts(cuts)
+    const servers = this.serverParties()
+    const parts = servers.map(({ memory, shared, clients }) => (memory ? memory.bytes * (shared ? 1 : clients.length) : null))
+    return {
+      scheme,
+      parties: [...groups.map(({ cut, clients }) => this.deviceParty(cut, clients)), ...servers],
+      serverBytes: parts.reduce((sum: number | null, part) => (sum === null || part === null ? null : sum + part), 0),
+      growth: groups.map(({ cut }) => ({ cut, bytes: this.growth(cut) })),
+      clients: groups.map(({ cut, clients }) => this.client(cut, clients)),
+      notes: [...this.notes],
+    }
+  }
+
+  /** A value, or null with the reason kept, where a limit stands in the way. */
+  private attempt<T>(code: string, measure: () => T): T | null {
+    try {
+      return measure()
+    } catch (error) {
+      if (!(error instanceof KerfError) || error.code !== code) throw error
+      this.notes.add(error.message)
+      return null
+    }
+  }
+
+  private plan(spec: StageSpec): MemoryPlan {
+    return planStage(spec, this.kernel.exports).memory
+  }
+
+  private deviceSpec(cut: number): StageSpec {
+    const { config, labels, adapter } = this.input
+    const { rows, sequences, longest } = this.share
+    return { config, from: 0, to: cut, labels, adapter, training: 'adapters', setsFrom: [0], rows, sequences, longest }
+  }
+
+  private serverSpecs(cuts: readonly number[]): StageSpec[] {
+    return serverSpecs(this.input.config, { ...this.contract, cuts }, cuts.map(() => this.share))
+  }
+
+  private party(party: 'device' | 'server', spec: StageSpec, clients: readonly number[], shared: boolean): PartyForecast {
+    const memory = this.attempt('plan.bytes', () => accountMemory(this.plan(spec)))
+    return { party, clients, shared, from: spec.from, to: spec.to, memory }
+  }
+
+  private deviceParty(cut: number, clients: readonly number[]): PartyForecast {
+    return this.party('device', this.deviceSpec(cut), clients, false)
+  }
+
+  private serverParties(): PartyForecast[] {
+    const { scheme, cuts } = this.contract
+    const specs = this.serverSpecs(cuts)
+    if (scheme !== 'sfl') return specs.map((spec) => this.party('server', spec, cuts.map((_, client) => client), true))
+    return groupCuts(cuts).map(({ clients }) => this.party('server', specs[clients[0]], clients, false))
+  }
+
+  private growth(cut: number): number {
+    const { scheme, cuts } = this.contract
+    if (isWhole(scheme)) return 0
+    // A model of its own takes whole pages; a set in a shared memory takes just its bytes.
+    const measure = (plan: MemoryPlan) => (scheme === 'sfl' ? plan.bytes : plan.usedBytes)
+    const sum = (all: readonly number[]) => this.serverSpecs(all).reduce((total, spec) => total + (this.attempt('plan.bytes', () => measure(this.plan(spec))) ?? 0), 0)
+    return sum([...cuts, cut]) - sum(cuts)
+  }
+
+  private client(cut: number, clients: readonly number[]): ClientForecast {
+    const { config, batch, tokens } = this.input
+    const texts = new Array<number>(batch).fill(tokens)
+    const server: Work = isWhole(this.contract.scheme) ? { forward: 0, backward: 0 } : countWork({ ...this.deviceSpec(cut), from: cut, to: config.layers }, texts)
+    return { cut, clients, link: this.link(cut), device: countWork(this.deviceSpec(cut), texts), server }
+  }
+
+  private frameBytes(message: Pick<FrameInput, 'type' | 'tensors' | 'metadata'>): number | null {
+    const head = { run: 0, client: 0, epoch: 1, round: 0, step: 0, sequence: 0 }
+    return this.attempt('frame-limit', () => encodeFrame({ ...head, ...message }, this.crc32c).length)
+  }
+
+  /** The frames that device and server send, filled with zeros. */
+  private link(cut: number): LinkForecast {
+    const { config, codec, adapter, labels, batch } = this.input
+    const { rows } = this.share
+    const layout = layoutOf(config, adapter, labels, 0, cut)
+    const vector = new Float32Array(layout.count)
+    const state = { ...freshState(vector), power1: ADAMW.beta1, power2: ADAMW.beta2 }
+    const values = (name: string) => encodeTensor(codec, name, rows, config.hiddenSize, new Float32Array(rows * config.hiddenSize))
+    const integers = [integerTensor('offsets', new Int32Array(batch + 1)), integerTensor('labels', new Int32Array(batch))]
+    const split = !isWhole(this.contract.scheme)
+    return {
+      activationUp: split ? this.frameBytes({ type: 'activation', tensors: [...values('activation'), ...integers], metadata: { cut: String(cut) } }) : 0,
+      gradientDown: split ? this.frameBytes({ type: 'gradient', tensors: values('gradient') }) : 0,
+      adapterUp: this.frameBytes({ type: 'adapter', tensors: vectorTensors(layout, vector) }),
+      adapterDown: this.frameBytes({ type: 'adapter', tensors: vectorTensors(layout, vector), metadata: { until: String(this.contract.interval) } }),
+      stateUp: this.frameBytes({ type: 'state', ...stateMessage(layout, state, 1) }),
+    }
+  }
+}

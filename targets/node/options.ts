@@ -1,0 +1,22 @@
+/** Flags that describe a run's shape, read with the model they must fit. */
+import { refuse } from '../../runtime/error.ts'
+import { expandTargets } from '../../runtime/model/names.ts'
+import type { AdapterConfig } from '../../runtime/model/peft.ts'
+import { checkAlpha, checkRank } from '../../runtime/model/peft.ts'
+import type { Flags } from './flags.ts'
+
+/** `--cuts` for each client, fewer values repeating; a server keeps at least one block. */
+export function readCuts(flags: Flags, clients: number, layers: number): number[] {
+  const given = flags.list('cuts')
+  const cuts = Array.from({ length: clients }, (_, client) => Number(given[client % given.length]))
+  const wrong = cuts.findIndex((cut) => !Number.isInteger(cut) || cut < 1 || cut > layers - 1)
+  if (wrong >= 0) refuse('flag-cuts', `--cuts[${wrong}]`, `a block of 1 … ${layers - 1}`, given[wrong % given.length])
+  return cuts
+}
+
+/** `--rank`, `--alpha` and `--targets`. */
+export function readLora(flags: Flags): AdapterConfig {
+  const rank = checkRank(flags.integer('rank', 1), '--rank')
+  const alpha = flags.has('alpha') ? checkAlpha(flags.number('alpha', 0), '--alpha') : 2 * rank
+  return { rank, alpha, targets: expandTargets(flags.list('targets'), '--targets') }
+}

@@ -1,0 +1,89 @@
+/** A model that has learnt its labels: the base with an adapter, or with a classifier of its own. What `eval`, `infer` and `export` open. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { refuse } from '../../runtime/error.ts'
+import { checkLabels } from '../../runtime/model/config.ts'
+import type { Layout } from '../../runtime/model/layout.ts'
+import { layoutOf } from '../../runtime/model/layout.ts'
+import type { AdapterConfig } from '../../runtime/model/peft.ts'
+import type { Crc32c } from '../../runtime/wire/frame.ts'
+import { headerBytes, parseHeader } from '../../runtime/wire/safetensors.ts'
+import type { FlagTable, Flags } from './flags.ts'
+import { MODEL_FLAGS } from './flags.ts'
+import { openSource, readText } from './host.ts'
+import type { Model } from './model.ts'
+import { modelDirectory, openModel, readAdapter, readAdapterConfig, readDataset } from './model.ts'
+
+export const TRAINED_FLAGS: FlagTable = {
+  ...MODEL_FLAGS,
+  adapter: { type: 'string', value: 'DIR', help: 'PEFT directory, as `kerf train --out` leaves it' },
+  labels: { type: 'string', value: 'A,B,C', help: "label order, where neither the adapter's labels.json nor the model names any" },
+}
+
+/** An adapter of one model: `vector` [P] lies by `layout`. */
+export type TrainedAdapter = { directory: string; config: AdapterConfig; layout: Layout; vector: Float32Array }
+
+/** Without an adapter, the classifier is among the model's weights. */
+export type Trained = { model: Model; labels: readonly string[]; adapter: TrainedAdapter | null }
+
+/** Where training leaves an adapter unless told otherwise: with one scheme, and with several. */
+const DEFAULT_ADAPTERS = ['out', join('out', 'kerf')]
+
+/** The adapter that a training run in this directory has left. */
+export function findAdapter(): string | undefined {
+  return DEFAULT_ADAPTERS.find((directory) => existsSync(join(directory, 'adapter_config.json')))
+}
+
+/**
+ * Opens the model and its adapter. With `fallback`, a model without a classifier takes the adapter of a run in this
+ * directory. `dataFile` names the labels where nothing else does. Refuses what nobody has trained.
+ */
+export async function openTrained(flags: Flags, crc32c: Crc32c, options: { fallback?: boolean; dataFile?: string } = {}): Promise<Trained> {
+  const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
+  const trained = model.weights.has('classifier.weight')
+  const directory = flags.optional('adapter') ?? (options.fallback && !trained ? findAdapter() : undefined)
+  if (directory === undefined) {
+    if (!trained) refuse('model-untrained', '--adapter', `a PEFT directory, since ${model.directory} has no classifier and so nothing was trained`, 'none')
+    return { model, labels: await nameLabels(flags, model, undefined, options.dataFile), adapter: null }
+  }
+  const config = readAdapterConfig(directory)
+  const labels = await nameLabels(flags, model, directory, options.dataFile)
+  const layout = layoutOf(model.config, config, labels.length, 0, model.config.layers)
+  return { model, labels, adapter: { directory, config, layout, vector: readAdapter(directory, model.config, config, layout, labels.length) } }
+}
+
+/** The names of the classifier's rows. An adapter's labels.json says what its head was trained for, so nothing overrules it. */
+async function nameLabels(flags: Flags, { directory, config }: Model, adapterDirectory: string | undefined, dataFile: string | undefined): Promise<readonly string[]> {
+  const head = adapterDirectory === undefined ? join(directory, 'model.safetensors') : join(adapterDirectory, 'adapter_model.safetensors')
+  const count = await countLabels(head)
+  const own = adapterDirectory === undefined ? undefined : readLabels(adapterDirectory)
+  const given = flags.has('labels') ? checkLabels(flags.list('labels'), '--labels') : undefined
+  if (own && given && own.join() !== given.join()) refuse('labels-adapter', '--labels', `${own.join(',')} as in ${adapterDirectory}/labels.json`, given.join())
+  const labels = own ?? (config.labels.length > 0 ? config.labels : undefined) ?? given
+    ?? (dataFile === undefined ? Array.from({ length: count }, (_, index) => `LABEL_${index}`) : readDataset(dataFile).labelNames)
+  if (labels.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, `${labels.length}: ${labels.join(',')}`)
+  return labels
+}
+
+function readLabels(directory: string): readonly string[] | undefined {
+  const file = join(directory, 'labels.json')
+  if (!existsSync(file)) return undefined
+  let names: unknown
+  try {
+    names = JSON.parse(readText(file))
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+  }
+  return Array.isArray(names) && names.length > 0 ? checkLabels(names, file) : refuse('labels-json', file, 'a JSON list of label names', JSON.stringify(names))
+}
+
+const CLASSIFIER = /(^|\.)classifier\.(modules_to_save\.(default\.)?)?weight$/
+
+/** Rows of the classifier that a safetensors file holds. */
+async function countLabels(path: string): Promise<number> {
+  const source = openSource(path)
+  const size = headerBytes(await source.read(0, Math.min(8, source.bytes)), source.bytes, path)
+  const { tensors } = parseHeader(await source.read(0, size), source.bytes, path)
+  const weight = [...tensors.values()].find(({ name }) => CLASSIFIER.test(name))
+  return weight?.shape[0] ?? refuse('adapter-missing', path, 'a tensor classifier.weight', 'no such tensor')
+}

@@ -1,0 +1,122 @@
+/**
+ * What a block promises beyond its numbers: it is its operations one after another, a
+ * sequence's bits don't depend on its neighbours, and what is trained doesn't change them.
+ */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { KernelExports } from '../../runtime/kernel/abi.ts'
+import { BUILDS } from '../kernels.ts'
+import { openArena, runCase, sameBytes } from './arena.ts'
+import type { Outcome } from './arena.ts'
+import type { Addresses, Case, Slots } from './case.ts'
+import { draw, output, scratch } from './case.ts'
+import { BLOCK_SIZES, backwardCase, forwardCase } from './cases.block.ts'
+import type { BlockSizes } from './cases.block.ts'
+
+const rowsOf = ({ lengths }: BlockSizes) => lengths.reduce((sum, length) => sum + length, 0)
+
+/** The tensors that both outcomes hold, bit for bit. */
+function checkShared(actual: Outcome, expected: Outcome, what: string): void {
+  const shared = [...actual.bytes.keys()].filter((name) => expected.bytes.has(name))
+  assert.ok(shared.length > 0, `${what}: tensors to compare`)
+  for (const name of shared) assert.ok(sameBytes(actual.bytes.get(name)!, expected.bytes.get(name)!), `${what}: ${name}`)
+}
+
+/** blockForward by the operations it consists of, after the formula in assembly/block.ts. */
+function forwardByOperations({ lengths, C, H, F, eps }: BlockSizes, N: number): Case['call'] {
+  const S = lengths.length, T = Math.max(...lengths)
+  return (kernel: KernelExports, at: Addresses) => {
+    const saved = (field: string) => at[`saved ${field}`] ?? 0
+    const linear = (y: number, low: string, x: number, layer: string) =>
+      kernel.linear(y, saved(low), x, at[`record ${layer}`], N, at.scratch)
+    const norm = (out: number, stats: string, sum: string, layer: string) =>
+      kernel.layerNorm(out, saved(stats), saved(sum), at[`${layer}.gain`], at[`${layer}.bias`], N, C, eps)
+    linear(saved('query'), 'loraQuery', saved('x'), 'query')
+    linear(saved('key'), 'loraKey', saved('x'), 'key')
+    linear(saved('value'), 'loraValue', saved('x'), 'value')
+    kernel.attention(saved('context'), saved('query'), saved('key'), saved('value'), at.offsets, S, H, C / H, T, at.scratch)
+    linear(saved('sum1'), 'loraAttention', saved('context'), 'attention')
+    kernel.add(saved('sum1'), saved('x'), N * C)
+    norm(saved('hidden'), 'stats1', 'sum1', 'norm1')
+    linear(saved('up'), 'loraUp', saved('hidden'), 'up')
+    kernel.gelu(saved('gelu'), saved('up'), N * F)
+    linear(saved('sum2'), 'loraDown', saved('gelu'), 'down')
+    kernel.add(saved('sum2'), saved('hidden'), N * C)
+    norm(at.out, 'stats2', 'sum2', 'norm2')
+  }
+}
+
+/** Room for the gradients between a block's operations. */
+function betweenSlots({ C, F }: BlockSizes, N: number): Slots {
+  return {
+    between: output(N * C), inner: output(N * F), residual: output(N * C), dQuery: output(N * C), dKey: output(N * C), dValue: output(N * C),
+    row: scratch(() => 4 * C),
+  }
+}
+
+function backwardByOperations({ lengths, C, H, F }: BlockSizes, N: number): Case['call'] {
+  const S = lengths.length, T = Math.max(...lengths)
+  return (kernel: KernelExports, at: Addresses) => {
+    const saved = (field: string) => at[`saved ${field}`] ?? 0
+    const linear = (dx: number, dy: number, x: string, low: string, layer: string, accumulate: 0 | 1) =>
+      kernel.linearBackward(dx, dy, saved(x), saved(low), at[`record ${layer}`], N, accumulate, at.scratch)
+    const norm = (dx: number, dOut: number, stats: string, sum: string, layer: string) =>
+      kernel.layerNormBackward(dx, at[`d ${layer}.gain`] ?? 0, at[`d ${layer}.bias`] ?? 0, dOut, saved(stats), saved(sum), at[`${layer}.gain`], N, C, at.row)
+    norm(at.between, at.dOut, 'stats2', 'sum2', 'norm2')
+    linear(at.inner, at.between, 'gelu', 'loraDown', 'down', 0)
+    kernel.geluBackward(at.inner, at.inner, saved('up'), N * F)
+    linear(at.between, at.inner, 'hidden', 'loraUp', 'up', 1)
+    norm(at.residual, at.between, 'stats1', 'sum1', 'norm1')
+    linear(at.between, at.residual, 'context', 'loraAttention', 'attention', 0)
+    kernel.attentionBackward(at.dQuery, at.dKey, at.dValue, at.between, saved('query'), saved('key'), saved('value'), at.offsets, S, H, C / H, T, at.scratch)
+    kernel.fill(at.dx, 0, N * C)
+    kernel.add(at.dx, at.residual, N * C)
+    linear(at.dx, at.dQuery, 'x', 'loraQuery', 'query', 1)
+    linear(at.dx, at.dKey, 'x', 'loraKey', 'key', 1)
+    linear(at.dx, at.dValue, 'x', 'loraValue', 'value', 1)
+  }
+}
+
+for (const build of BUILDS) {
+  const arena = await openArena(build)
+
+  test(`${build}: a block is its operations, forward and backward`, () => {
+    for (const sizes of BLOCK_SIZES) {
+      const N = rowsOf(sizes)
+      const forward = forwardCase(sizes), backward = backwardCase(sizes, 'all', true)
+      checkShared(runCase(arena, { ...forward, call: forwardByOperations(sizes, N) }), runCase(arena, forward), forward.sizes)
+      const apart = { ...backward, slots: { ...backward.slots, ...betweenSlots(sizes, N) }, call: backwardByOperations(sizes, N) }
+      checkShared(runCase(arena, apart), runCase(arena, backward), backward.sizes)
+    }
+  })
+
+  test(`${build}: what is trained and whether dx is wanted change no gradient`, () => {
+    for (const sizes of BLOCK_SIZES) {
+      const all = runCase(arena, backwardCase(sizes, 'all', true))
+      checkShared(runCase(arena, backwardCase(sizes, 'adapters', true)), all, 'adapters alone')
+      if (sizes.R) checkShared(runCase(arena, backwardCase(sizes, 'adapters', false)), all, 'no dx')
+    }
+  })
+
+  test(`${build}: a sequence has the same bits alone and in a batch`, () => {
+    for (const sizes of BLOCK_SIZES.filter(({ lengths }) => lengths.length > 1)) {
+      const { lengths, C } = sizes
+      const x = draw(rowsOf(sizes) * C, 'x'), dOut = draw(rowsOf(sizes) * C, 'dOut')
+      const together = runCase(arena, forwardCase(sizes, x)).bytes.get('out')!
+      const togetherBack = runCase(arena, backwardCase(sizes, 'adapters', true, { x, dOut })).bytes.get('dx')!
+      let row = 0
+      for (const length of lengths) {
+        const [begin, end] = [row * C, (row + length) * C]
+        const single = { ...sizes, lengths: [length] }
+        const alone = runCase(arena, forwardCase(single, x.slice(begin, end))).bytes.get('out')!
+        const given = { x: x.slice(begin, end), dOut: dOut.slice(begin, end) }
+        const aloneBack = runCase(arena, backwardCase(single, 'adapters', true, given)).bytes.get('dx')!
+        assert.ok(sameBytes(together.subarray(4 * begin, 4 * end), alone), `rows ${row} … of ${lengths}`)
+        assert.ok(sameBytes(togetherBack.subarray(4 * begin, 4 * end), aloneBack), `gradient of rows ${row} … of ${lengths}`)
+        row += length
+      }
+    }
+  })
+}
+
+test.run()
