@@ -1,7 +1,7 @@
 /**
  * FedAvg (McMahan et al. 2017): out = Σ weight·x / Σ weight, summed in f64 in the
  * order of the calls. One participant gives back its own bits: weight·x is exact
- * in f64 for f32 x and weights below 2²⁹.
+ * in f64 for f32 x and weights below 2²⁹. (−0 needs a sum that starts at −0.)
  */
 
 /** sum [n] f64 += weight·x [n] f32. */

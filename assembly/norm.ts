@@ -6,6 +6,7 @@
 import { add } from './elementwise'
 import { sumRow, squaresRow } from './lanes'
 
+/** out may be x where no backward follows. */
 export function layerNorm(out: usize, stats: usize, x: usize, gain: usize, bias: usize, N: i32, C: i32, eps: f32): void {
   const rowBytes = usize(C) << 2
   for (let row = 0; row < N; row++, out += rowBytes, x += rowBytes, stats += 8) {

@@ -109,11 +109,14 @@ const held = tokenize(values.heldout)
 const sequences = corpus.starts.length - 1
 const heldout = Array.from({ length: Math.min(HELDOUT_SEQUENCES, held.starts.length - 1) }, (_, i) => held.ids.slice(held.starts[i], held.starts[i + 1]))
 const perEpoch = permute(sequences, createRandom(options.seed, 'pretrain'))
-console.log(`corpus: ${sequences} sequences, ${corpus.ids.length} tokens; ${options.steps} steps of ${SHARDS * options.batch} sequences: ${((options.steps * SHARDS * options.batch) / sequences).toFixed(2)} epochs`)
+const perStep = SHARDS * options.batch
+console.log(`corpus: ${sequences} sequences, ${corpus.ids.length} tokens`)
+console.log(`${options.steps} steps of ${perStep} sequences: ${((options.steps * perStep) / sequences).toFixed(2)} epochs`)
 
 const kernel = await loadKernel(readFileSync('dist/kerf.simd.wasm'), 'simd')
 const tensors = weightTensors({
-  config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'all', setsFrom: [], rows: 1, sequences: 1, longest: 1, head: false, extra: mlmTensors(config),
+  config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'all', setsFrom: [],
+  rows: 1, sequences: 1, longest: 1, head: false, extra: mlmTensors(config),
 })
 const parameters = tensors.reduce((sum, { shape }) => sum + countOf(shape), 0)
 console.log(`model: ${parameters} parameters with the language head`)

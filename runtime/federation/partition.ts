@@ -63,7 +63,8 @@ function drawGamma(alpha: number, random: Random, kernel: KernelExports): number
   const d = alpha - 1 / 3, c = 1 / Math.sqrt(9 * d)
   for (;;) {
     const x = drawNormal(random, kernel.log64)
-    const v = (1 + c * x) ** 3
+    const root = 1 + c * x
+    const v = root * root * root
     if (v > 0 && kernel.log64(random.uniform()) < 0.5 * x * x + d - d * v + d * kernel.log64(v)) return d * v
   }
 }

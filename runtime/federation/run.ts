@@ -3,12 +3,10 @@
  * the scheme wants them, trains, evaluates, and accounts for memory, bytes and time.
  */
 import type { Kernel } from '../kernel/load.ts'
-import { sumPurposes } from '../kernel/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 
 import { layoutOf } from '../model/layout.ts'
 import type { StageSpec } from '../model/plan.ts'
-import { planStage } from '../model/plan.ts'
 import type { Contract, Share } from '../split/contract.ts'
 import { isWhole } from '../split/contract.ts'
 import type { Executor } from '../split/executor.ts'
@@ -131,15 +129,10 @@ async function account(server: Server, contract: Contract, executors: readonly E
   const origin = timeline[0]?.beginMs ?? 0
   return {
     devices,
-    server: { memoryBytes: sum('bytes'), modelBytes: sum('modelBytes'), setBytes: sum('setBytes'), computeMs: server.computeMs, waitMs: isWhole(contract.scheme) ? 0 : server.waitMs },
+    server: {
+      memoryBytes: sum('bytes'), modelBytes: sum('modelBytes'), setBytes: sum('setBytes'),
+      computeMs: server.computeMs, waitMs: isWhole(contract.scheme) ? 0 : server.waitMs,
+    },
     timeline: timeline.map((span) => ({ ...span, beginMs: span.beginMs - origin, endMs: span.endMs - origin })),
   }
 }
-
-/** Bytes of a stage by its plan alone: what `kerf plan` prints, and what a stage then takes. */
-export function measureStage(spec: StageSpec, kernel: Kernel): { bytes: number; modelBytes: number; setBytes: number; activationBytes: number; scratchBytes: number } {
-  const { memory } = planStage(spec, kernel.exports)
-  const { weights, sets, activations, scratch } = sumPurposes(memory)
-  return { bytes: memory.bytes, modelBytes: weights, setBytes: sets, activationBytes: activations, scratchBytes: scratch }
-}
-

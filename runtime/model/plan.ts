@@ -81,9 +81,13 @@ export function weightTensors(spec: StageSpec): readonly TensorShape[] {
 }
 
 function checkSpec({ config, from, to, rows, sequences, longest, labels }: StageSpec): void {
-  if (from < 0 || to > config.layers || from >= to) refuse('stage.range', 'stage.blocks', `a range within 0 … ${config.layers}`, `${from} … ${to}`)
+  if (from < 0 || to > config.layers || from >= to) {
+    refuse('stage.range', 'stage.blocks', `a range within 0 … ${config.layers}`, `${from} … ${to}`)
+  }
   if (longest < 1 || longest > config.positionsMax) refuse('stage.longest', 'stage.longest', `1 … ${config.positionsMax} tokens`, longest)
-  if (sequences < 1 || rows < sequences) refuse('stage.rows', 'stage.rows', 'at least one row for each of at least one sequence', `${rows} rows, ${sequences} sequences`)
+  if (sequences < 1 || rows < sequences) {
+    refuse('stage.rows', 'stage.rows', 'at least one row for each of at least one sequence', `${rows} rows, ${sequences} sequences`)
+  }
   if (labels < 1) refuse('stage.labels', 'stage.labels', 'at least 1', labels)
 }
 

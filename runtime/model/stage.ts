@@ -260,10 +260,13 @@ export class Stage {
       if (strange >= 0) refuse('batch.ids', `batch.ids[${strange}]`, `0 … ${config.vocabSize - 1}`, ids[strange])
       this.i32.set(ids, this.plan.batch.ids >> 2)
       const strangeType = types?.findIndex((type) => type < 0 || type >= config.typesMax) ?? -1
-      if (types && (types.length !== N || strangeType >= 0)) refuse('batch.types', 'batch.types', `${N} types below ${config.typesMax}`, types[strangeType] ?? types.length)
+      if (types && (types.length !== N || strangeType >= 0)) {
+        refuse('batch.types', 'batch.types', `${N} types below ${config.typesMax}`, types[strangeType] ?? types.length)
+      }
       if (types) this.i32.set(types, this.plan.batch.types >> 2)
     } else {
-      if (activation?.length !== N * config.hiddenSize) refuse('batch.activation', 'batch.activation', `${N * config.hiddenSize} values`, activation?.length ?? 'none')
+      const count = N * config.hiddenSize
+      if (activation?.length !== count) refuse('batch.activation', 'batch.activation', `${count} values`, activation?.length ?? 'none')
       this.f32.set(activation, this.savedAt(begin).x >> 2)
     }
     this.i32.set(offsets, this.plan.batch.offsets >> 2)

@@ -23,8 +23,8 @@ export const TRAINED_FLAGS: FlagTable = {
 /** An adapter of one model: `vector` [P] lies by `layout`. */
 export type TrainedAdapter = { directory: string; config: AdapterConfig; layout: Layout; vector: Float32Array }
 
-/** Without an adapter, the classifier is among the model's weights. */
-export type Trained = { model: Model; labels: readonly string[]; adapter: TrainedAdapter | null }
+/** Without an adapter, the classifier is among the model's weights. `named` is false for labels that are numbers only: LABEL_0, LABEL_1, … */
+export type Trained = { model: Model; labels: readonly string[]; named: boolean; adapter: TrainedAdapter | null }
 
 /** Where training leaves an adapter unless told otherwise: with one scheme, and with several. */
 const DEFAULT_ADAPTERS = ['out', join('out', 'kerf')]
@@ -44,25 +44,31 @@ export async function openTrained(flags: Flags, crc32c: Crc32c, options: { fallb
   const directory = flags.optional('adapter') ?? (options.fallback && !trained ? findAdapter() : undefined)
   if (directory === undefined) {
     if (!trained) refuse('model-untrained', '--adapter', `a PEFT directory, since ${model.directory} has no classifier and so nothing was trained`, 'none')
-    return { model, labels: await nameLabels(flags, model, undefined, options.dataFile), adapter: null }
+    return { model, ...(await nameLabels(flags, model, undefined, options.dataFile)), adapter: null }
   }
   const config = readAdapterConfig(directory)
-  const labels = await nameLabels(flags, model, directory, options.dataFile)
+  const { labels, named } = await nameLabels(flags, model, directory, options.dataFile)
   const layout = layoutOf(model.config, config, labels.length, 0, model.config.layers)
-  return { model, labels, adapter: { directory, config, layout, vector: readAdapter(directory, model.config, config, layout, labels.length) } }
+  const vector = readAdapter(directory, model.config, config, layout, labels.length)
+  return { model, labels, named, adapter: { directory, config, layout, vector } }
 }
 
-/** The names of the classifier's rows. An adapter's labels.json says what its head was trained for, so nothing overrules it. */
-async function nameLabels(flags: Flags, { directory, config }: Model, adapterDirectory: string | undefined, dataFile: string | undefined): Promise<readonly string[]> {
+/**
+ * The names of the classifier's rows. An adapter's labels.json says what its head was trained for, so nothing overrules it;
+ * then the model's own names, `--labels`, and the data's, sorted.
+ */
+async function nameLabels(
+  flags: Flags, { directory, config }: Model, adapterDirectory: string | undefined, dataFile: string | undefined,
+): Promise<Pick<Trained, 'labels' | 'named'>> {
   const head = adapterDirectory === undefined ? join(directory, 'model.safetensors') : join(adapterDirectory, 'adapter_model.safetensors')
   const count = await countLabels(head)
   const own = adapterDirectory === undefined ? undefined : readLabels(adapterDirectory)
   const given = flags.has('labels') ? checkLabels(flags.list('labels'), '--labels') : undefined
   if (own && given && own.join() !== given.join()) refuse('labels-adapter', '--labels', `${own.join(',')} as in ${adapterDirectory}/labels.json`, given.join())
-  const labels = own ?? (config.labels.length > 0 ? config.labels : undefined) ?? given
-    ?? (dataFile === undefined ? Array.from({ length: count }, (_, index) => `LABEL_${index}`) : readDataset(dataFile).labelNames)
-  if (labels.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, `${labels.length}: ${labels.join(',')}`)
-  return labels
+  const names = own ?? (config.labels.length > 0 ? config.labels : undefined) ?? given ?? (dataFile && readDataset(dataFile).labelNames)
+  if (!names) return { labels: Array.from({ length: count }, (_, index) => `LABEL_${index}`), named: false }
+  if (names.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, `${names.length}: ${names.join(',')}`)
+  return { labels: names, named: true }
 }
 
 function readLabels(directory: string): readonly string[] | undefined {

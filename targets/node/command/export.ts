@@ -32,10 +32,10 @@ function writeFiles(directory: string, files: Readonly<Record<string, string | U
   })
 }
 
-function exportAdapter({ model, labels }: Trained, { config, layout, vector }: TrainedAdapter, out: string): Written[] {
+function exportAdapter({ model, labels, named }: Trained, { config, layout, vector }: TrainedAdapter, out: string): Written[] {
   return writeFiles(out, {
     'adapter_config.json': formatAdapterConfig(config, model.name),
-    'labels.json': `${JSON.stringify(labels)}\n`,
+    ...(named ? { 'labels.json': `${JSON.stringify(labels)}\n` } : {}),
     'adapter_model.safetensors': encodeAdapter(splitVector(layout, vector), model.config, config, labels.length),
   })
 }
