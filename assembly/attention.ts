@@ -12,7 +12,7 @@ import { dotRow } from './lanes'
 
 /** Scratch: two T×T matrices (T the longest sequence) and a product's own. */
 export function attentionScratchBytes(T: i32, D: i32): i32 {
-  return 8 * T * T + productScratchBytes(max(T, D)) + 16
+  return 8 * T * T + productScratchBytes(max(T, D))
 }
 
 @inline function headScale(D: i32): f32 {

@@ -1,4 +1,4 @@
-/** Element by element over n f32: fill, copy, add, scale, add a row to every row, sum the rows. */
+/** Element by element over n f32: fill, add, scale, add a row to every row, sum the rows. */
 
 /** out[i] = value. */
 export function fill(out: usize, value: f32, n: i32): void {

@@ -12,7 +12,7 @@ import { Linear } from './records'
 
 /** Scratch for both directions. */
 export function linearScratchBytes(N: i32, inputs: i32, outputs: i32, rank: i32): i32 {
-  return 4 * N * rank + productScratchBytes(max(max(inputs, outputs), rank)) + 16
+  return 4 * N * rank + productScratchBytes(max(max(inputs, outputs), rank))
 }
 
 export function linear(y: usize, t: usize, x: usize, layer: Linear, N: i32, scratch: usize): void {

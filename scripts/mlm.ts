@@ -11,19 +11,31 @@ import { mlmTensors } from '../runtime/model/names.ts'
 import type { Batch } from '../runtime/model/stage.ts'
 import { Stage } from '../runtime/model/stage.ts'
 import type { Random } from '../runtime/random.ts'
+import { permute } from '../runtime/random.ts'
 
 const MASKED_SHARE = 0.2
+const KEEP_THRESHOLD = 1e-4
 const HEAD = 'cls.predictions.transform'
+
+export type Summary = { words: number; keep: Float32Array /* [V] */ }
+
+/** Chances by which word2vec thins common words out (Mikolov et al. 2013, section 2.3): √(threshold / frequency); 0 below `firstPiece`. */
+export function keepChances(ids: Int32Array, vocabSize: number, firstPiece: number): Float32Array {
+  const counts = new Float64Array(vocabSize)
+  for (const id of ids) counts[id]++
+  return Float32Array.from(counts, (count, id) => (id < firstPiece || count === 0 ? 0 : Math.min(1, Math.sqrt((KEEP_THRESHOLD * ids.length) / count))))
+}
 
 export type MaskedBatch = Batch & { rows: Int32Array /* [M] */; targets: Int32Array /* [M] */ }
 
 /**
  * Draws the masked rows of a batch: 80 % become [MASK], 10 % a random piece, 10 % stay;
- * [CLS] and [SEP] are never drawn. The row of [CLS] then predicts up to `summary` of its
- * sentence's masked words too, so that it learns to sum the sentence up.
+ * [CLS] and [SEP] are never drawn. The row of [CLS] then predicts up to `summary.words`
+ * pieces of its sentence, masked or not, so that it learns to sum the sentence up; each is
+ * drawn with the chance `summary.keep` of its piece, small for common ones.
  */
 export function maskBatch(
-  sequences: readonly Int32Array[], random: Random, mask: number, firstPiece: number, vocabSize: number, summary: number,
+  sequences: readonly Int32Array[], random: Random, mask: number, firstPiece: number, vocabSize: number, summary: Summary,
 ): MaskedBatch {
   const offsets = new Int32Array(sequences.length + 1)
   sequences.forEach((sequence, index) => { offsets[index + 1] = offsets[index] + sequence.length })
@@ -31,7 +43,6 @@ export function maskBatch(
   const rows: number[] = [], targets: number[] = []
   sequences.forEach((sequence, index) => {
     ids.set(sequence, offsets[index])
-    const first = targets.length
     for (let at = 1; at < sequence.length - 1; at++) {
       if (random.uniform() >= MASKED_SHARE) continue
       const row = offsets[index] + at
@@ -41,10 +52,12 @@ export function maskBatch(
       if (draw < 0.8) ids[row] = mask
       else if (draw < 0.9) ids[row] = firstPiece + random.below(vocabSize - firstPiece)
     }
-    const own = targets.slice(first, first + summary)
-    for (const target of own) {
+    let left = summary.words
+    for (const at of left > 0 ? permute(sequence.length, random) : []) {
+      if (left === 0 || random.uniform() >= summary.keep[sequence[at]]) continue
       rows.push(offsets[index])
-      targets.push(target)
+      targets.push(sequence[at])
+      left--
     }
   })
   return { offsets, ids, rows: Int32Array.from(rows), targets: Int32Array.from(targets) }

@@ -20,11 +20,14 @@ import { weightTensors } from '../runtime/model/plan.ts'
 import { createTokenizer } from '../runtime/model/tokens.ts'
 import { createRandom, permute } from '../runtime/random.ts'
 import { decodeSafetensors, encodeSafetensors } from '../runtime/wire/safetensors.ts'
+import { keepChances } from './mlm.ts'
 import type { Options } from './pretrain.schedule.ts'
 
 const SHARDS = 2
 const LENGTH_MAX = 64
 const HELDOUT_SEQUENCES = 800
+/** Below lie [PAD] [UNK] [CLS] [SEP] [MASK]. */
+const FIRST_PIECE = 5
 /** Workers start from a bundle: Node 20 doesn't pass its TypeScript loader on to them. */
 const WORKER = './build/pretrain.worker.mjs'
 buildSync({ entryPoints: ['scripts/pretrain.worker.ts'], bundle: true, platform: 'node', format: 'esm', outfile: WORKER, logLevel: 'error' })
@@ -40,7 +43,7 @@ const { values } = parseArgs({
     lr: { type: 'string', default: '1.5e-3' },
     seed: { type: 'string', default: '1' },
     'save-every': { type: 'string', default: '250' },
-    /** How many of its sentence's masked words [CLS] predicts. */
+    /** How many of its sentence's words [CLS] predicts. */
     summary: { type: 'string', default: '0' },
     /** A checkpoint whose weights to begin with, for a second stage. */
     init: { type: 'string' },
@@ -64,6 +67,7 @@ export type Job = {
   ids: SharedArrayBuffer
   starts: SharedArrayBuffer
   order: SharedArrayBuffer
+  keep: Float32Array
   heldout: Int32Array[]
   gradients: SharedArrayBuffer[]
   gate: SharedArrayBuffer
@@ -108,6 +112,7 @@ const corpus = tokenize(values.corpus)
 const held = tokenize(values.heldout)
 const sequences = corpus.starts.length - 1
 const heldout = Array.from({ length: Math.min(HELDOUT_SEQUENCES, held.starts.length - 1) }, (_, i) => held.ids.slice(held.starts[i], held.starts[i + 1]))
+const keep = keepChances(corpus.ids, config.vocabSize, FIRST_PIECE)
 const perEpoch = permute(sequences, createRandom(options.seed, 'pretrain'))
 const perStep = SHARDS * options.batch
 console.log(`corpus: ${sequences} sequences, ${corpus.ids.length} tokens`)
@@ -196,8 +201,8 @@ if (resume && resume.step >= options.steps) {
 const rows = LENGTH_MAX * Math.max(options.batch, 16)
 for (let shard = 0; shard < SHARDS; shard++) {
   const workerData: Job = {
-    shard, shards: SHARDS, options, config, module: kernel.module, special: { mask: tokenizer.ids.mask, first: 5 },
-    limits: { rows, sequences: Math.max(options.batch, 16), longest: LENGTH_MAX }, ...shared, heldout, gradients, gate, initial, resume,
+    shard, shards: SHARDS, options, config, module: kernel.module, special: { mask: tokenizer.ids.mask, first: FIRST_PIECE },
+    limits: { rows, sequences: Math.max(options.batch, 16), longest: LENGTH_MAX }, ...shared, keep, heldout, gradients, gate, initial, resume,
   }
   const worker = new Worker(WORKER, { workerData })
   worker.on('error', (error) => { console.error(error); process.exit(1) })

@@ -25,10 +25,13 @@ const WORDS = [
   'the', 'a', 'rain', 'sun', 'road', 'house', 'bird', 'stone', 'river', 'tree', 'cold', 'warm', 'dark', 'bright', 'old', 'new', 'falls',
   'sings', 'runs', 'sleeps', 'waits', 'i', 'you', 'we', 'they', 'feel', 'see', 'hear', 'love', 'hate', 'fear', 'like', 'and', 'but', 'not', 'very',
 ]
-const PIECES = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', ...WORDS, '##s', '##ed', '##ing', '##er', ...'abcdefghijklmn'.split('').map((letter) => `##${letter}`)]
+const SUFFIXES = ['s', 'ed', 'ing', 'er', ...'abcdefghijklmn']
+const PIECES = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', ...WORDS, ...SUFFIXES.map((suffix) => `##${suffix}`)]
 
 /** Weights are Gaussian of this deviation; with BERT's own 0.02 a width of 32 would leave nearly nothing of the input. */
 const DEVIATION = 0.15
+/** Large, so that different texts get different answers without any training. */
+const ADAPTER_DEVIATION = 0.6
 
 /** Writes config.json, vocab.txt and model.safetensors; returns the configuration. */
 export function makeTinyModel(directory: string, options: TinyOptions = {}): ModelConfig {
@@ -70,7 +73,7 @@ export function makeTinyData(file: string, rows: number, labels: readonly string
 /** Writes a PEFT directory with random pairs and head, and labels.json when names are given. */
 export function makeTinyAdapter(directory: string, config: ModelConfig, adapter: AdapterConfig, labels: readonly string[], seed = 2): void {
   const tensors = new Map(adapterTensors(config, adapter, labels.length).map(({ name, shape }, index) =>
-    [name, gaussians(countOf(shape), DEVIATION, seed, index)]))
+    [name, gaussians(countOf(shape), name.endsWith('.bias') ? 0 : ADAPTER_DEVIATION, seed, index)]))
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, 'adapter_config.json'), formatAdapterConfig(adapter, 'tiny'))
   writeFileSync(join(directory, 'adapter_model.safetensors'), encodeAdapter(tensors, config, adapter, labels.length))

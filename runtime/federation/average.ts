@@ -21,7 +21,8 @@ export async function openAverage(kernel: Kernel, count: number): Promise<Averag
   const sums = new Float64Array(memory.buffer, sum, count)
   return (contributions) => {
     if (contributions.length === 0) refuse('average-empty', 'average', 'at least one participant', 'none')
-    sums.fill(0)
+    // −0 is the sum of nothing that leaves every value its sign.
+    sums.fill(-0)
     let total = 0
     for (const { vector, samples } of contributions) {
       if (vector.length !== count) refuse('average-count', 'average', `${count} values`, vector.length)

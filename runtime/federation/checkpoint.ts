@@ -5,6 +5,8 @@
 import { refuse } from '../error.ts'
 import type { Layout } from '../model/layout.ts'
 import type { SetState } from '../model/stage.ts'
+import type { Contract } from '../split/contract.ts'
+import type { Crc32c } from '../wire/frame.ts'
 import type { TensorInput } from '../wire/safetensors.ts'
 import { decodeSafetensors, encodeSafetensors } from '../wire/safetensors.ts'
 
@@ -15,6 +17,8 @@ export type Checkpoint = {
   turn: number
   base: Float32Array
   states: ReadonlyMap<number, SetState>
+  /** The server's set where all devices share it and so no state of theirs holds it (splitlora, within an interval). */
+  shared: SetState | null
 }
 
 const VECTORS = ['params', 'm', 'v'] as const
@@ -23,26 +27,51 @@ function floatTensor(name: string, values: Float32Array): TensorInput {
   return { name, dtype: 'F32', shape: [values.length], data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
 }
 
-/** `contract` is kept with it, so that another run's checkpoint is refused. */
-export function encodeCheckpoint({ step, turn, base, states }: Checkpoint, contract: string): Uint8Array {
+/** Steps that `client` had done at a checkpoint. Where devices take turns, those before `turn` have finished the interval. */
+export function stepsDone({ step, turn }: Pick<Checkpoint, 'step' | 'turn'>, { scheme, interval, steps }: Contract, client: number): number {
+  if (scheme !== 'sl' || client === turn || step === steps) return step
+  const boundary = Math.floor(step / interval) * interval
+  return client < turn ? Math.min(boundary + interval, steps) : boundary
+}
+
+/** `contract` is kept with it, so that another run's checkpoint is refused; the metadata's `crc` is of the same file without it. */
+export function encodeCheckpoint({ step, turn, base, states, shared }: Checkpoint, contract: string, crc32c: Crc32c): Uint8Array {
   const tensors = [floatTensor('base', base)]
   const metadata: Record<string, string> = { contract, step: String(step), turn: String(turn), clients: [...states.keys()].join(',') }
-  for (const [client, state] of states) {
-    for (const part of VECTORS) tensors.push(floatTensor(`client.${client}.${part}`, state[part]))
-    metadata[`power1.${client}`] = String(state.power1)
-    metadata[`power2.${client}`] = String(state.power2)
+  const add = (owner: string, state: SetState) => {
+    for (const part of VECTORS) tensors.push(floatTensor(`${owner}.${part}`, state[part]))
+    metadata[`power1.${owner}`] = String(state.power1)
+    metadata[`power2.${owner}`] = String(state.power2)
   }
-  return encodeSafetensors(tensors, metadata)
+  for (const [client, state] of states) add(`client.${client}`, state)
+  if (shared) add('shared', shared)
+  return encodeSafetensors(tensors, { ...metadata, crc: checksum(tensors, metadata, crc32c) })
+}
+
+function checksum(tensors: readonly TensorInput[], metadata: Readonly<Record<string, string>>, crc32c: Crc32c): string {
+  return String(crc32c(encodeSafetensors(tensors, metadata)) >>> 0)
+}
+
+/** Refuses `kept` where it is not `contract`, and names the first setting that differs. */
+function expectContract(kept: string | undefined, contract: string, field: string): void {
+  if (kept === contract) return
+  if (kept === undefined) refuse('checkpoint-run', field, 'the settings of a run', 'none')
+  const [before, now] = [kept, contract].map((text) => JSON.parse(text) as Record<string, unknown>)
+  const name = [...Object.keys(now), ...Object.keys(before)].find((key) => JSON.stringify(before[key]) !== JSON.stringify(now[key]))
+  refuse('checkpoint-run', `${field}.${name}`, `${JSON.stringify(now[name ?? ''])} as in this call`, JSON.stringify(before[name ?? '']))
 }
 
 /** Refuses a damaged file, or one of a run with another contract, by name. */
-export function decodeCheckpoint(bytes: Uint8Array, layout: Layout, contract: string, field: string): Checkpoint {
+export function decodeCheckpoint(bytes: Uint8Array, layout: Layout, contract: string, field: string, crc32c: Crc32c): Checkpoint {
   const { tensors, metadata } = decodeSafetensors(bytes, field)
-  if (metadata.contract !== contract) refuse('checkpoint-run', field, 'the settings of this run', 'settings of another run')
-  const vector = (name: string): Float32Array => {
+  const { crc = 'none', ...own } = metadata
+  const found = checksum([...tensors.values()], own, crc32c)
+  if (crc !== found) refuse('checkpoint-crc', `${field}.crc`, found, crc)
+  expectContract(metadata.contract, contract, field)
+  const vector = (name: string, count: number): Float32Array => {
     const tensor = tensors.get(name)
-    if (tensor?.dtype !== 'F32' || tensor.shape.length !== 1 || tensor.shape[0] !== layout.count) {
-      refuse('checkpoint-tensor', `${field}.${name}`, `F32 [${layout.count}]`, tensor ? `${tensor.dtype} [${tensor.shape}]` : 'none')
+    if (tensor?.dtype !== 'F32' || tensor.shape.length !== 1 || tensor.shape[0] !== count) {
+      refuse('checkpoint-tensor', `${field}.${name}`, `F32 [${count}]`, tensor ? `${tensor.dtype} [${tensor.shape}]` : 'none')
     }
     return new Float32Array(tensor.data.slice().buffer)
   }
@@ -51,9 +80,12 @@ export function decodeCheckpoint(bytes: Uint8Array, layout: Layout, contract: st
     return Number.isFinite(value) ? value : refuse('checkpoint-number', `${field}.${name}`, 'a number', metadata[name] ?? 'none')
   }
   const clients = (metadata.clients ?? '').split(',').filter((text) => text !== '').map(Number)
-  const states = new Map(clients.map((client): [number, SetState] => {
-    const [params, m, v] = VECTORS.map((part) => vector(`client.${client}.${part}`))
-    return [client, { params, m, v, power1: number(`power1.${client}`), power2: number(`power2.${client}`) }]
-  }))
-  return { step: number('step'), turn: number('turn'), base: vector('base'), states }
+  const state = (owner: string, count: number): SetState => {
+    const [params, m, v] = VECTORS.map((part) => vector(`${owner}.${part}`, count))
+    return { params, m, v, power1: number(`power1.${owner}`), power2: number(`power2.${owner}`) }
+  }
+  const states = new Map(clients.map((client): [number, SetState] => [client, state(`client.${client}`, layout.count)]))
+  // The server's blocks are the upper part of the layout; its stage refuses another number of them.
+  const shared = tensors.has('shared.params') ? state('shared', tensors.get('shared.params')!.shape[0]) : null
+  return { step: number('step'), turn: number('turn'), base: vector('base', layout.count), states, shared }
 }

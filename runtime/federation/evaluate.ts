@@ -7,7 +7,8 @@ import { Stage, freshState } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 import { collectBatch } from '../split/sampler.ts'
 
-const BATCH = 32
+/** Sequences of one evaluation batch. */
+export const EVALUATION_BATCH = 32
 
 export type Evaluation = {
   rows: number
@@ -35,7 +36,7 @@ export async function openEvaluator(
   turn: () => Promise<void> = async () => {},
 ): Promise<Evaluator> {
   const stage = await Stage.open(kernel, {
-    config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0], rows: BATCH * longest, sequences: BATCH, longest,
+    config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0], rows: EVALUATION_BATCH * longest, sequences: EVALUATION_BATCH, longest,
   }, weights)
   const place = (vector?: Float32Array) => { if (vector) stage.writeSet(0, freshState(vector)) }
   return {
@@ -45,8 +46,8 @@ export async function openEvaluator(
       const rows = data.sequences.length
       const logits = new Float32Array(rows * labels)
       let loss = 0
-      for (let first = 0; first < rows; first += BATCH) {
-        const indices = Array.from({ length: Math.min(BATCH, rows - first) }, (_, index) => first + index)
+      for (let first = 0; first < rows; first += EVALUATION_BATCH) {
+        const indices = Array.from({ length: Math.min(EVALUATION_BATCH, rows - first) }, (_, index) => first + index)
         const batch = collectBatch(data, indices)
         stage.forward(batch)
         logits.set(stage.logits(), first * labels)

@@ -45,13 +45,10 @@ function clientRow({ cut, clients, link, device, server }: ClientForecast): stri
 
 function describeGrowth({ scheme, growth, serverBytes }: SchemeForecast): string[] {
   if (serverBytes === 0) return []
-  const fixed = growth.every(({ bytes }) => bytes === 0)
-  const adds = growth.map(({ cut, bytes }) => `${formatExact(bytes)} at cut ${cut}`).join(', ')
-  const own = scheme === 'sfl' ? ' (a model of its own)' : ' (an adapter set and its moments)'
-  return [
-    `Server in all: ${formatExact(serverBytes)} bytes.`,
-    fixed ? 'One more device adds nothing to it.' : `One more device adds, in bytes${own}: ${adds}.`,
-  ]
+  const total = `Server in all: ${serverBytes === null ? 'over 4 GiB' : `${formatExact(serverBytes)} bytes`}.`
+  if (growth.every(({ bytes }) => bytes === 0)) return [total, 'One more device adds nothing to it.']
+  const what = scheme === 'sfl' ? 'a model of its own' : 'an adapter set with its moments'
+  return [total, `One more device adds ${what}:`, ...growth.map(({ cut, bytes }) => `  at cut ${cut}: ${formatExact(bytes)} bytes`)]
 }
 
 /** One scheme: memory by party and purpose, how the server grows, frames and work by cut. Lines end in a newline. */

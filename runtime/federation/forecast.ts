@@ -61,7 +61,7 @@ export type PartyForecast = {
  * is the first interval's: later ones write their last step in more digits. `stateUp`
  * may take 48 bytes more in later steps.
  */
-export type LinkForecast = { activationUp: number | null; gradientDown: number | null; adapterUp: number | null; adapterDown: number | null; stateUp: number | null }
+export type LinkForecast = Record<'activationUp' | 'gradientDown' | 'adapterUp' | 'adapterDown' | 'stateUp', number | null>
 
 /** A step of one client with `cut` blocks. */
 export type ClientForecast = { cut: number; clients: readonly number[]; link: LinkForecast; device: Work; server: Work }
@@ -72,7 +72,7 @@ export type SchemeForecast = {
   /** Linear memory of the server, all its models together; null where one does not fit. */
   serverBytes: number | null
   /** What one more device adds to the server: a memory of its own (sfl), else bytes of the shared one, which grows by whole pages. */
-  growth: readonly { cut: number; bytes: number }[]
+  growth: readonly { cut: number; bytes: number | null }[]
   clients: readonly ClientForecast[]
   /** Why a number is null. */
   notes: readonly string[]
@@ -106,6 +106,8 @@ function draftContract(input: ForecastInput, scheme: Scheme): Contract {
     labels: Array.from({ length: labels }, (_, index) => `LABEL_${index}`), cuts: isWhole(scheme) ? whole : cuts, partition: 'iid', fingerprint: 0,
   }
 }
+
+const NO_WORK: Work = { forward: 0, backward: 0 }
 
 class Forecast {
   private readonly input: ForecastInput
@@ -180,20 +182,21 @@ class Forecast {
     return groupCuts(cuts).map(({ clients }) => this.party('server', specs[clients[0]], clients, false))
   }
 
-  private growth(cut: number): number {
+  private growth(cut: number): number | null {
     const { scheme, cuts } = this.contract
     if (isWhole(scheme)) return 0
     // A model of its own takes whole pages; a set in a shared memory takes just its bytes.
     const measure = (plan: MemoryPlan) => (scheme === 'sfl' ? plan.bytes : plan.usedBytes)
-    const sum = (all: readonly number[]) => this.serverSpecs(all).reduce((total, spec) => total + (this.attempt('plan.bytes', () => measure(this.plan(spec))) ?? 0), 0)
-    return sum([...cuts, cut]) - sum(cuts)
+    const sum = (all: readonly number[]) => this.serverSpecs(all).reduce((total, spec) => total + measure(this.plan(spec)), 0)
+    return this.attempt('plan.bytes', () => sum([...cuts, cut]) - sum(cuts))
   }
 
   private client(cut: number, clients: readonly number[]): ClientForecast {
     const { config, batch, tokens } = this.input
     const texts = new Array<number>(batch).fill(tokens)
-    const server: Work = isWhole(this.contract.scheme) ? { forward: 0, backward: 0 } : countWork({ ...this.deviceSpec(cut), from: cut, to: config.layers }, texts)
-    return { cut, clients, link: this.link(cut), device: countWork(this.deviceSpec(cut), texts), server }
+    const below = this.deviceSpec(cut), above = { ...below, from: cut, to: config.layers }
+    // Where devices run all blocks, none is left above.
+    return { cut, clients, link: this.link(cut), device: countWork(below, texts), server: cut < config.layers ? countWork(above, texts) : NO_WORK }
   }
 
   private frameBytes(message: Pick<FrameInput, 'type' | 'tensors' | 'metadata'>): number | null {

@@ -19,8 +19,9 @@ import type { Span } from '../split/stats.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import { openAverage } from './average.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts'
+import { decodeCheckpoint, encodeCheckpoint, stepsDone } from './checkpoint.ts'
 import type { DeviceReport, ServerReport } from './report.ts'
+import type { Training } from './training.ts'
 import { createTraining } from './training.ts'
 
 export type RunOptions = {
@@ -37,6 +38,8 @@ export type RunOptions = {
   openExecutor(spec: StageSpec): Promise<Executor>
   /** The full set to begin with. */
   initial: Float32Array
+  /** Numbers of what the result depends on beside the contract, such as the data; a checkpoint of others is refused by name. */
+  inputs?: Readonly<Record<string, number>>
   /** A checkpoint's bytes to go on from, and its file's name for errors. */
   resume?: { bytes: Uint8Array; field: string }
   /** Keeps a checkpoint's bytes, whole or not at all. */
@@ -51,20 +54,20 @@ export type RunOptions = {
 
 export type RunResult = { vector: Float32Array; devices: readonly DeviceReport[]; server: ServerReport; timeline: readonly Span[]; wallMs: number }
 
-/** `server.attend` takes connections; `result` settles when the run has ended. */
-export type Run = { server: Server; firstStep: number; result: Promise<RunResult> }
+/** `server.attend` takes connections; `done` gives the steps of a client before this start; `result` settles when the run has ended. */
+export type Run = { server: Server; firstStep: number; done(client: number): number; result: Promise<RunResult> }
 
 export function startRun(options: RunOptions): Run {
   const { contract, config, host, crc32c, run, deadlineMs, on } = options
   const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
-  const kept = JSON.stringify(contract)
+  const kept = JSON.stringify({ ...contract, ...options.inputs })
   const start: Checkpoint = options.resume
-    ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field)
-    : { step: 0, turn: 0, base: options.initial, states: new Map() }
-  let snapshot: (step: number) => Promise<void> = async () => {}
+    ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field, crc32c)
+    : { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
+  let snapshot: Training['snapshot'] = async () => {}
   const server = new Server({
     contract, config, layout, run, host, crc32c, deadlineMs, scheduler: chooseScheduler(options.scheduler),
-    on: { step: on.step, member: on.member, snapshot: (step) => snapshot(step) },
+    on: { step: on.step, member: on.member, snapshot: (step, shared) => snapshot(step, shared) },
   })
 
   const conduct = async (): Promise<RunResult> => {
@@ -76,7 +79,7 @@ export function startRun(options: RunOptions): Run {
     const beginMs = host.clock()
     const training = createTraining({
       contract, server, average, start, onInterval: on.interval,
-      save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, kept), checkpoint.step),
+      save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, kept, crc32c), checkpoint.step),
     })
     snapshot = training.snapshot
     const vector = await training.run()
@@ -84,7 +87,11 @@ export function startRun(options: RunOptions): Run {
     await server.finish()
     return { vector, wallMs, ...(await account(server, contract, executors)) }
   }
-  return { server, firstStep: start.step, result: conduct() }
+  const result = conduct().catch((error: unknown) => {
+    server.stop(error)
+    throw error
+  })
+  return { server, firstStep: start.step, done: (client) => stepsDone(start, contract, client), result }
 }
 
 /**
@@ -96,7 +103,8 @@ export function serverSpecs(config: ModelConfig, contract: Contract, shares: rea
   if (isWhole(scheme)) return []
   const spec = (from: number, setsFrom: readonly number[], own: readonly Share[]): StageSpec => ({
     config, from, to: config.layers, labels: labels.length, adapter, training: 'adapters', setsFrom,
-    rows: Math.max(...own.map(({ rows }) => rows)), sequences: contract.batch, longest: Math.max(...own.map(({ longest }) => longest)),
+    rows: Math.max(...own.map(({ rows }) => rows)), sequences: Math.max(...own.map(({ sequences }) => sequences)),
+    longest: Math.max(...own.map(({ longest }) => longest)),
   })
   if (scheme === 'sfl') return cuts.map((cut, client) => spec(cut, [cut], [shares[client]]))
   const first = Math.min(...cuts)

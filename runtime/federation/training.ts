@@ -5,6 +5,7 @@
  * run of one client has nothing to average and goes on without a break.
  */
 import { refuse } from '../error.ts'
+import type { SetState } from '../model/stage.ts'
 import { freshState } from '../model/stage.ts'
 import type { Contract } from '../split/contract.ts'
 import type { Member } from '../split/member.ts'
@@ -18,7 +19,7 @@ export type TrainingOptions = {
   average: Average
   /** The full set to begin with, or a checkpoint to go on from. */
   start: Checkpoint
-  /** The full set after an interval. */
+  /** The full set after an interval; a resumed run may tell of the last one again. */
   onInterval(step: number, vector: Float32Array): Promise<void>
   save(checkpoint: Checkpoint): Promise<void>
 }
@@ -26,14 +27,19 @@ export type TrainingOptions = {
 /** What `train` shares with the server's snapshot callback. */
 export type Training = {
   run(): Promise<Float32Array>
-  snapshot(step: number): Promise<void>
+  snapshot(step: number, shared: SetState | null): Promise<void>
 }
+
+/** What an interval goes on from beside its base. */
+type Midway = Pick<Checkpoint, 'states' | 'shared'>
+const AFRESH: Midway = { states: new Map(), shared: null }
 
 export function createTraining(options: TrainingOptions): Training {
   const { contract, server, average, start, save, onInterval } = options
   const alone = contract.cuts.length === 1
   const inTurns = contract.scheme === 'sl'
-  let base = start.base
+  // A run of one client has no aggregation: its set stands in its state.
+  let base = (alone ? start.states.get(0)?.params : undefined) ?? start.base
   let turn = start.turn
 
   const fullSet = async (member: Member): Promise<Float32Array> => {
@@ -42,10 +48,10 @@ export function createTraining(options: TrainingOptions): Training {
   }
 
   /** One stretch of steps by some clients from `base`; returns those that finished. */
-  const runInterval = async (clients: readonly number[], begin: number, until: number, states: Checkpoint['states']): Promise<Member[]> => {
+  const runInterval = async (clients: readonly number[], begin: number, until: number, { states, shared }: Midway): Promise<Member[]> => {
     const goesOn = alone && begin > 0 && states.size === 0
     await server.runInterval({
-      clients, begin, until,
+      clients, begin, until, shared,
       start: (client) => (goesOn ? null : states.get(client) ?? freshState(base)),
     })
     const done = clients.map((client) => server.members[client]).filter((member) => member.turn === 'done')
@@ -53,23 +59,24 @@ export function createTraining(options: TrainingOptions): Training {
     return done
   }
 
-  const takeTurns = async (begin: number, until: number, states: Checkpoint['states']): Promise<void> => {
-    let finished = 0
-    for (let left = states; turn < contract.cuts.length; turn++, left = new Map()) {
+  const takeTurns = async (begin: number, until: number, midway: Midway): Promise<void> => {
+    // Those before a checkpoint's turn had theirs.
+    let finished = turn
+    for (let left = midway; turn < contract.cuts.length; turn++, left = AFRESH) {
       const clients = [turn].filter((client) => isPresent(server.members[client]))
-      const [member] = clients.length > 0 ? await runInterval(clients, left.size > 0 ? start.step : begin, until, left) : []
+      const [member] = clients.length > 0 ? await runInterval(clients, left.states.size > 0 ? start.step : begin, until, left) : []
       if (!member) continue
       finished++
       base = await fullSet(member)
-      if (turn + 1 < contract.cuts.length) await save({ step: begin, turn: turn + 1, base, states: new Map() })
+      if (turn + 1 < contract.cuts.length) await save({ step: begin, turn: turn + 1, base, ...AFRESH })
     }
     if (finished === 0) refuse('run-alone', 'devices', 'at least one that finished its turn', 'none')
     turn = 0
   }
 
-  const trainTogether = async (begin: number, until: number, states: Checkpoint['states']): Promise<void> => {
+  const trainTogether = async (begin: number, until: number, midway: Midway): Promise<void> => {
     const clients = server.members.filter(isPresent).map(({ client }) => client)
-    const done = await runInterval(clients, begin, until, states)
+    const done = await runInterval(clients, begin, until, midway)
     const contributions = []
     for (const member of done) contributions.push({ vector: await fullSet(member), samples: member.share!.samples })
     base = alone ? contributions[0].vector : average(contributions)
@@ -78,24 +85,26 @@ export function createTraining(options: TrainingOptions): Training {
   return {
     async run() {
       let step = start.step
-      let states = start.states
+      let midway: Midway = start
+      // A run that stopped between a checkpoint and what follows it.
+      if (step > 0 && turn === 0 && (step % contract.interval === 0 || step === contract.steps)) await onInterval(step, base)
       while (step < contract.steps) {
         const boundary = Math.floor(step / contract.interval) * contract.interval
         const until = Math.min(boundary + contract.interval, contract.steps)
-        if (inTurns) await takeTurns(boundary, until, states)
-        else await trainTogether(step, until, states)
+        if (inTurns) await takeTurns(boundary, until, midway)
+        else await trainTogether(step, until, midway)
         step = until
-        states = new Map()
+        midway = AFRESH
         // A run of one client has its moments in the snapshot of the same step.
-        if (!alone) await save({ step, turn: 0, base, states })
+        if (!alone) await save({ step, turn: 0, base, ...AFRESH })
         await onInterval(step, base)
       }
       return base
     },
-    async snapshot(step) {
+    async snapshot(step, shared) {
       const present = server.members.filter(({ snapshots }) => snapshots.has(step))
       const states = new Map(present.map(({ client, snapshots }) => [client, snapshots.get(step)!]))
-      await save({ step, turn, base, states })
+      await save({ step, turn, base, states, shared })
     },
   }
 }

@@ -21,7 +21,7 @@ export const MEMORY_BYTES_MAX = 4 * 1024 ** 3 - PAGE_BYTES
 export type MemoryPlan = { regions: readonly Region[]; usedBytes: number; pages: number; bytes: number }
 
 export type Planner = {
-  /** Reserves `bytes` and returns their address; 0 bytes give address 0, "none". */
+  /** Reserves `bytes` and returns their address; 0 bytes give address 0, "none". Refuses `plan.bytes` for what is no size. */
   place(name: string, purpose: Purpose, lifetime: Lifetime, bytes: number): number
   /** Refuses `plan.bytes` when a 32-bit memory can't hold it all. */
   finish(): MemoryPlan
@@ -32,6 +32,8 @@ export function createPlanner(): Planner {
   let next = FIRST_ADDRESS
   return {
     place(name, purpose, lifetime, bytes) {
+      // A size that overflowed in the kernel comes back negative.
+      if (!Number.isSafeInteger(bytes) || bytes < 0) refuse('plan.bytes', `plan.${name}`, `at most ${MEMORY_BYTES_MAX} bytes`, bytes)
       if (bytes === 0) return 0
       const address = next
       regions.push({ name, purpose, lifetime, address, bytes })

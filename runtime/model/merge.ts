@@ -64,7 +64,8 @@ const F16_INFINITY = 0x7c00
 
 function narrow(name: string, shape: readonly number[], values: Float64Array, dtype: MergeDtype): TensorInput {
   const strange = values.findIndex((value) => !Number.isFinite(value) || (dtype === 'f16' && Math.abs(value) > F16_LARGEST))
-  if (strange >= 0) refuse('merge-range', `${name}[${strange}]`, dtype === 'f16' ? `at most ${F16_LARGEST}, the largest f16` : 'a finite value', values[strange])
+  const allowed = dtype === 'f16' ? `at most ${F16_LARGEST}, the largest f16` : 'a finite value'
+  if (strange >= 0) refuse('merge-range', `${name}[${strange}]`, allowed, values[strange])
   const stored = dtype === 'f32' ? new Float32Array(values) : Uint16Array.from(values, (value) => halfFromFloat(roundToOdd(value)))
   return { name, dtype: dtype === 'f32' ? 'F32' : 'F16', shape, data: new Uint8Array(stored.buffer) }
 }

@@ -93,7 +93,7 @@ export class Stage {
     const stage = await Stage.blank(kernel, spec)
     for (const { name, shape, address } of stage.plan.weights.tensors) {
       const { dtype, data } = await weights.read(name, shape)
-      stage.placeWeight(address, countOf(shape), dtype, data)
+      stage.placeWeight(name, address, countOf(shape), dtype, data)
     }
     return stage
   }
@@ -105,13 +105,13 @@ export class Stage {
     return new Stage(spec, plan, await instantiate(kernel.module, memory), memory)
   }
 
-  private placeWeight(address: number, count: number, dtype: 'F32' | 'F16' | 'BF16', data: Uint8Array): void {
+  private placeWeight(name: string, address: number, count: number, dtype: 'F32' | 'F16' | 'BF16', data: Uint8Array): void {
     // Narrow types go to the upper end of their place and widen downwards over themselves.
     const at = address + 4 * count - data.length
     new Uint8Array(this.memory.buffer, at, data.length).set(data)
     if (dtype === 'F16') this.kernel.widenF16(address, at, count)
     else if (dtype === 'BF16') this.kernel.widenBF16(address, at, count)
-    if (this.kernel.countNonFinite(address, count) > 0) refuse('weights.finite', 'weights', 'finite values', 'NaN or infinity')
+    if (this.kernel.countNonFinite(address, count) > 0) refuse('weights.finite', `weights.${name}`, 'finite values', 'NaN or infinity')
   }
 
   /** `count` f32 at an address of the plan, as a view. */

@@ -43,6 +43,6 @@ function countBlock({ config, adapter, training }: Shape, block: number, tokens:
 
 /** Pooler and classifier see the first row of each sequence. */
 function countHead({ config, labels, training }: Shape, S: number): Work {
-  const pooler = S * config.hiddenSize ** 2, classifier = S * config.hiddenSize * labels
+  const pooler = S * config.hiddenSize * config.hiddenSize, classifier = S * config.hiddenSize * labels
   return { forward: pooler + classifier, backward: pooler + 2 * classifier + (training === 'all' ? pooler : 0) }
 }

@@ -45,6 +45,9 @@ export type Contract = {
   fingerprint: number
 }
 
+/** Characters of a device's name. */
+export const NAME_CHARS_MAX = 128
+
 /** What a device tells about its share once it has read it. */
 export type Share = { samples: number; labelCounts: readonly number[]; rows: number; sequences: number; longest: number; memoryBytes: number }
 
@@ -52,12 +55,7 @@ const INTEGERS = ['seed', 'steps', 'interval', 'checkpointEvery', 'batch', 'maxL
 
 /** The contract as a device reads it from a welcome; refuses `contract` for text that isn't one. */
 export function parseContract(text: string): Contract {
-  let value: Contract
-  try {
-    value = JSON.parse(text) as Contract
-  } catch {
-    return refuse('contract', 'welcome.contract', 'JSON', text)
-  }
+  const value = parseObject<Contract>(text, 'contract', 'welcome.contract')
   for (const name of INTEGERS) {
     if (!Number.isSafeInteger(value[name]) || value[name] < 0) refuse('contract', `contract.${name}`, 'a whole number', value[name])
   }
@@ -70,22 +68,31 @@ const INTEGERS_OF_SHARE = ['samples', 'rows', 'sequences', 'longest', 'memoryByt
 
 /** A share as the server reads it from a `ready`; refuses what the contract rules out before anything is planned from it. */
 export function parseShare(text: string, contract: Contract): Share {
-  let share: Share
-  try {
-    share = JSON.parse(text) as Share
-  } catch {
-    return refuse('share', 'ready.share', 'JSON', text)
-  }
+  const share = parseObject<Share>(text, 'share', 'ready.share')
   for (const name of INTEGERS_OF_SHARE) {
     if (!Number.isSafeInteger(share[name]) || share[name] < 1) refuse('share', `share.${name}`, 'a whole number of at least 1', share[name])
   }
   if (share.sequences > contract.batch) refuse('share', 'share.sequences', `at most ${contract.batch}`, share.sequences)
   if (share.longest > contract.maxLength) refuse('share', 'share.longest', `at most ${contract.maxLength}`, share.longest)
-  if (share.rows > contract.batch * contract.maxLength) refuse('share', 'share.rows', `at most ${contract.batch * contract.maxLength}`, share.rows)
-  if (!Array.isArray(share.labelCounts) || share.labelCounts.length !== contract.labels.length) {
-    refuse('share', 'share.labelCounts', `${contract.labels.length} counts`, share.labelCounts)
+  const rowsMax = contract.batch * contract.maxLength
+  if (share.rows < share.sequences || share.rows > rowsMax) refuse('share', 'share.rows', `${share.sequences} … ${rowsMax}`, share.rows)
+  const { labelCounts, samples } = share
+  const counted = Array.isArray(labelCounts) && labelCounts.length === contract.labels.length && labelCounts.every((count) => Number.isSafeInteger(count) && count >= 0)
+  if (!counted || labelCounts.reduce((sum, count) => sum + count, 0) !== samples) {
+    refuse('share', 'share.labelCounts', `${contract.labels.length} counts that make ${samples} samples`, JSON.stringify(labelCounts))
   }
   return share
+}
+
+function parseObject<T extends object>(text: string, code: string, field: string): T {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    refuse(code, field, 'JSON', text)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(code, field, 'a JSON object', text)
+  return value as T
 }
 
 export function deviceLayout(config: ModelConfig, contract: Contract, client: number): Layout {

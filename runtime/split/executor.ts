@@ -11,7 +11,10 @@ import type { Weights } from '../model/weights.ts'
 
 /** One server step: blocks [begin, L) on adapter set `set`. activation [N, C]. */
 export type StepInput = { set: number; begin: number; offsets: Int32Array; activation: Float32Array; labels: Int32Array }
-/** Mean loss in nats, gradient of the activation [N, C], and when the work was done. */
+/**
+ * Mean loss in nats, gradient of the activation [N, C], and when the work was done. A step that overflows leaves the set as
+ * it was and gives NaN and no gradient: a value rather than an error, so that it comes through a worker as it is.
+ */
 export type StepOutput = { loss: number; gradient: Float32Array; beginMs: number; endMs: number }
 
 export type ExecutorMemory = { bytes: number; modelBytes: number; setBytes: number }
@@ -21,6 +24,10 @@ export type Executor = {
   read(set: number): Promise<SetState>
   write(set: number, state: SetState): Promise<void>
   memory(): Promise<ExecutorMemory>
+}
+
+function hasFiniteGradients({ kernel, plan }: Stage, set: number): boolean {
+  return kernel.countNonFinite(plan.setGrads, plan.sets[set].layout.count) === 0
 }
 
 /** Opens a stage and runs it in the calling thread. */
@@ -36,8 +43,9 @@ export async function openExecutor(
       const loss = stage.loss(labels)
       stage.clearGradients()
       const gradient = stage.backward()!
-      stage.update(optimizer)
-      return { loss, gradient, beginMs, endMs: clock() }
+      const finite = Number.isFinite(loss) && gradient.every(Number.isFinite) && hasFiniteGradients(stage, set)
+      if (finite) stage.update(optimizer)
+      return { loss: finite ? loss : NaN, gradient: finite ? gradient : new Float32Array(0), beginMs, endMs: clock() }
     },
     async read(set) {
       return stage.readSet(set)

@@ -2,9 +2,11 @@
 import type { Channel } from './channel.ts'
 import type { Share } from './contract.ts'
 import type { SetState } from '../model/stage.ts'
+import type { ActivationBatch } from './activation.ts'
 import type { StatsReport } from './stats.ts'
 
-export type Arrived = { order: number; step: number; offsets: Int32Array; activation: Float32Array; labels: Int32Array }
+/** What waits for the server: a batch to compute on or, from a device with the whole model, its loss. */
+export type Arrived = { order: number; step: number; work: ActivationBatch | number }
 
 export type Member = {
   readonly client: number
@@ -21,6 +23,8 @@ export type Member = {
   /** The step expected next, and where the interval ends. */
   step: number
   until: number
+  /** The first step whose loss has not been told; a device that begins again computes old ones anew. */
+  told: number
   arrived: Arrived | null
   /** The server is computing this member's step. */
   served: boolean
@@ -42,7 +46,7 @@ export type Member = {
 
 export function createMember(client: number, cut: number): Member {
   return {
-    client, cut, name: null, channel: null, epoch: 0, share: null, ready: false, turn: 'idle', step: 0, until: 0,
+    client, cut, name: null, channel: null, epoch: 0, share: null, ready: false, turn: 'idle', step: 0, until: 0, told: 0,
     arrived: null, served: false, upload: null, snapshots: new Map(), stateStep: 0, silentSinceMs: 0, gradientSentMs: null, tailMs: null,
     upBytes: 0, downBytes: 0, drops: 0, stats: null,
   }

@@ -43,11 +43,22 @@ export function collectBatch(data: TokenizedDataset, indices: readonly number[])
   return { offsets, ids, labels: Int32Array.from(indices, (sample) => data.labels[sample]) }
 }
 
-/** Rows that no batch of `size` samples exceeds: the longest ones together. */
+/**
+ * Rows that no batch of `size` samples exceeds. A batch may take the end of one epoch and the beginning of the next, and
+ * each of the two may hold the longest samples. Where a batch begins is a multiple of the common divisor of size and data.
+ */
 export function rowsMax(data: TokenizedDataset, size: number): number {
-  const lengths = data.sequences.map(({ length }) => length).sort((a, b) => b - a)
+  const n = data.sequences.length
+  const longest = [0]
+  for (const length of data.sequences.map((sequence) => sequence.length).sort((a, b) => b - a)) longest.push(longest[longest.length - 1] + length)
   let rows = 0
-  // A batch larger than the data meets samples again.
-  for (let index = 0; index < size; index++) rows += lengths[index % lengths.length]
+  for (let first = 0; first < n && first <= size; first += commonDivisor(size, n)) {
+    const rest = size - first
+    rows = Math.max(rows, longest[first] + Math.floor(rest / n) * longest[n] + longest[rest % n])
+  }
   return rows
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b)
 }

@@ -11,23 +11,26 @@ import type { Layout } from '../model/layout.ts'
 import { prefixCount } from '../model/layout.ts'
 import type { SetState } from '../model/stage.ts'
 import { joinStates, sliceState } from '../model/stage.ts'
-import { decodeTensor, encodeTensor } from '../wire/codec.ts'
+import { encodeTensor } from '../wire/codec.ts'
 import type { Crc32c, Frame } from '../wire/frame.ts'
+import type { TensorInput } from '../wire/safetensors.ts'
+import { readActivation } from './activation.ts'
+import type { ActivationBatch } from './activation.ts'
 import type { Expected } from './channel.ts'
 import { Channel } from './channel.ts'
 import type { Contract } from './contract.ts'
-import { activationExpectation, adapterExpectation, deviceLayout, isWhole, parseShare, stateExpectation } from './contract.ts'
+import { NAME_CHARS_MAX, activationExpectation, adapterExpectation, deviceLayout, isWhole, parseShare, stateExpectation } from './contract.ts'
 import { isStateDue, stateFrom, stateMessage } from './device.ts'
 import type { Executor } from './executor.ts'
 import type { Host } from './host.ts'
 import type { Link } from './link.ts'
-import type { Arrived, Member } from './member.ts'
+import type { Member } from './member.ts'
 import { createMember } from './member.ts'
 import type { Candidate, Scheduler } from './schedule.ts'
 import { createSignal } from './signal.ts'
 import type { Span } from './stats.ts'
 import { parseStats, timelineRound } from './stats.ts'
-import { integersFrom, rowsOf, vectorFrom, vectorTensors } from './tensors.ts'
+import { vectorFrom, vectorTensors } from './tensors.ts'
 
 /** Where a client's server part lives: an executor's set that begins at block `from`. */
 export type Place = { executor: Executor; set: number; from: number }
@@ -47,8 +50,8 @@ export type ServerOptions = {
   on: {
     step(client: number, step: number, loss: number): void
     member(client: number, what: string): void
-    /** Both halves of every working client stand at `step`. */
-    snapshot(step: number): Promise<void>
+    /** The states of all clients at `step` are in; `shared` is the server set's where all devices share one that outlives a turn. */
+    snapshot(step: number, shared: SetState | null): Promise<void>
   }
 }
 
@@ -58,6 +61,8 @@ export type Interval = {
   until: number
   /** What each client starts from: a full set, fresh or with its moments; null: it goes on with what it has. */
   start: (client: number) => SetState | null
+  /** The shared server set where it isn't part of the clients' states: an interval gone on with (splitlora). */
+  shared: SetState | null
 }
 
 export class Server {
@@ -71,8 +76,12 @@ export class Server {
   private arrivals = 0
   private interval: Interval | null = null
   private finished = false
+  /** What devices of a run that failed are told. */
+  private stopped: KerfError | null = null
   /** The last step whose states are all in, or where the interval began. */
   private saved = 0
+  /** Why the run can't go on: no device's fault. */
+  private failure: { error: unknown } | null = null
 
   constructor(options: ServerOptions) {
     this.options = options
@@ -98,9 +107,24 @@ export class Server {
   }
 
   private reject(channel: Channel, member: Member | null, error: unknown): void {
-    const { code, field, message } = error instanceof KerfError ? error : new KerfError('server', 'server', String(error))
-    if (member) this.options.on.member(member.client, `refused: ${message}`)
-    channel.send('error', { metadata: { code, field, message: message.slice(0, 1024) } })
+    const known = error instanceof KerfError ? error : new KerfError('server', 'server', `server: expected to serve this, got ${String(error)}`)
+    if (member) this.options.on.member(member.client, `refused: ${known.message}`)
+    tell(channel, known)
+  }
+
+  /** Work of the server's own within a connection: an error there is no device's fault and ends the run. */
+  private async own<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      this.fail(error)
+      throw error
+    }
+  }
+
+  private fail(error: unknown): void {
+    this.failure ??= { error }
+    this.signal.notify()
   }
 
   private async greet(channel: Channel): Promise<Member | null> {
@@ -108,6 +132,7 @@ export class Server {
     if (!first) return null
     const { contract, run, on } = this.options
     const { metadata } = channel.decode(first, { types: { hello: [] }, step: 0 })
+    if (this.stopped) throw this.stopped
     const member = this.chooseMember(metadata.client ?? 'any', metadata.name ?? '')
     member.name = metadata.name
     member.channel = channel
@@ -123,7 +148,7 @@ export class Server {
           refuse('share-changed', 'ready.share', JSON.stringify(member.share), JSON.stringify(share))
         }
         member.share = share
-        await this.admit(member)
+        await this.admit(member, channel)
         on.member(member.client, member.epoch > 1 ? 'came back' : 'joined')
         return member
       }
@@ -135,9 +160,10 @@ export class Server {
   }
 
   private chooseMember(wanted: string, name: string): Member {
+    if (name === '' || name.length > NAME_CHARS_MAX) refuse('client-name', 'hello.name', `a name of 1 … ${NAME_CHARS_MAX} characters`, name)
     const free = this.members.filter(({ channel }) => channel === null)
     const taken = this.members.find((member) => member.name === name && member.channel !== null)
-    if (name === '' || taken) refuse('client-taken', 'hello.name', 'a name that no connected device bears', name)
+    if (taken) refuse('client-taken', 'hello.name', 'a name that no connected device bears', name)
     const known = this.members.find((member) => member.name === name)
     const chosen = wanted === 'any' ? known ?? free.find((member) => member.name === null) : this.members[Number(wanted)]
     if (!chosen) return refuse('client-unknown', 'hello.client', `a free client of 0 … ${this.members.length - 1}`, wanted)
@@ -147,18 +173,34 @@ export class Server {
     return chosen
   }
 
-  /** A device that comes back within an interval starts again from the last state both halves are known to have had. */
-  private async admit(member: Member): Promise<void> {
+  private async admit(member: Member, channel: Channel): Promise<void> {
     member.ready = true
-    if (this.interval && member.turn === 'working') {
-      const { begin, start } = this.interval
-      const saved = member.snapshots.get(this.saved)
-      const state = saved ?? start(member.client)
-      if (!state) refuse('client-lost', 'hello.client', 'a device that still holds its own state', member.client)
-      const shared = this.options.contract.scheme === 'splitlora'
-      await this.order(member, shared ? member.step : saved ? this.saved : begin, state, !shared)
-    }
+    if (this.finished) this.sendBye(channel)
+    else if (this.interval && member.turn === 'working') await this.restart(member, channel, this.interval)
     this.signal.notify()
+  }
+
+  /**
+   * A device that comes back within an interval starts again from the last state both halves are known to have had. A server
+   * set that others share is not taken back: the device goes on where it left, with its part as last known.
+   */
+  private async restart(member: Member, channel: Channel, { begin, start }: Interval): Promise<void> {
+    const { client, snapshots } = member
+    const shared = this.isShared()
+    const step = shared ? member.step : snapshots.has(this.saved) ? this.saved : begin
+    const state = snapshots.get(step) ?? snapshots.get(this.saved) ?? start(client)
+    if (!state) refuse('client-lost', 'hello.client', 'a device that still holds its own state', client)
+    if (!shared) await this.own(this.placeState(member, state))
+    // It may have left in the meantime, or been left out.
+    if (member.channel !== channel) return
+    // A device sends states of steps that it does; of the one that it begins with, this is the state.
+    if (shared && isStateDue(this.options.contract, step, member.until)) snapshots.set(step, state)
+    Object.assign(member, { step, stateStep: step, arrived: null, upload: null, gradientSentMs: null, silentSinceMs: this.options.host.clock() })
+    this.sendOrder(member, step, state)
+  }
+
+  private isShared(): boolean {
+    return this.options.contract.scheme === 'splitlora'
   }
 
   private drop(member: Member, channel: Channel): void {
@@ -189,39 +231,33 @@ export class Server {
   }
 
   private async take(member: Member, channel: Channel, bytes: Uint8Array): Promise<void> {
-    const { host, on, contract, config } = this.options
+    const { host, contract, config } = this.options
     const frame = channel.decode(bytes, this.expected(member))
     member.silentSinceMs = host.clock()
-    if (frame.type === 'activation') this.takeActivation(member, frame)
-    else if (frame.type === 'report') {
-      on.step(member.client, frame.step, Number(frame.metadata.loss))
-      member.step++
-      channel.send('report', { round: frame.step, step: frame.step })
-    } else if (frame.type === 'state') {
+    if (frame.type === 'activation' || frame.type === 'report') this.takeWork(member, frame)
+    else if (frame.type === 'state') {
       const device = stateFrom(deviceLayout(config, contract, member.client), frame)
       member.stateStep = frame.step
-      member.snapshots.set(frame.step, await this.complete(member, device))
-      await this.saveRound(frame.step)
+      member.snapshots.set(frame.step, await this.own(this.complete(member, device)))
     } else if (frame.type === 'adapter') {
       member.upload = vectorFrom(deviceLayout(config, contract, member.client), frame)
       member.turn = 'done'
-    } else if (frame.type === 'bye') member.stats = parseStats(frame.metadata.stats)
+    } else if (frame.type === 'bye') {
+      member.stats = parseStats(frame.metadata.stats)
+      if (this.finished) channel.close()
+    }
     this.signal.notify()
   }
 
-  private takeActivation(member: Member, frame: Frame): void {
+  private takeWork(member: Member, frame: Frame): void {
     const { contract, config, host } = this.options
-    const now = host.clock()
+    if (member.arrived || member.served) refuse('frame-window', 'frame.step', 'one step in flight', `another frame for step ${frame.step}`)
+    const work = frame.type === 'report' ? readLoss(frame) : readActivation(frame, contract, member.cut, member.share!, config.hiddenSize)
     if (member.gradientSentMs !== null) {
-      const tail = now - member.gradientSentMs
+      const tail = host.clock() - member.gradientSentMs
       member.tailMs = member.tailMs === null ? tail : (3 * member.tailMs + tail) / 4
     }
-    if (frame.metadata.cut !== String(member.cut)) refuse('activation-cut', 'activation.cut', String(member.cut), frame.metadata.cut ?? 'none')
-    const rows = rowsOf(frame, 'activation')
-    const offsets = integersFrom(frame, 'offsets'), labels = integersFrom(frame, 'labels')
-    checkRagged(offsets, labels, rows, member.share!.longest, contract.labels.length)
-    const activation = decodeTensor(contract.codec, 'activation', frame.tensors, rows, config.hiddenSize)
-    member.arrived = { order: this.arrivals++, step: frame.step, offsets, activation, labels }
+    member.arrived = { order: this.arrivals++, step: frame.step, work }
   }
 
   /** Waits until every client is ready; refuses `join-deadline` when some still are not after `deadlineMs`. */
@@ -256,31 +292,32 @@ export class Server {
 
   /** Runs one interval to its end. Afterwards each member's turn is `done`, with its upload, or `left`. */
   async runInterval(interval: Interval): Promise<void> {
-    this.interval = interval
-    this.saved = interval.begin
-    const working = interval.clients.map((client) => this.members[client])
-    const now = this.options.host.clock()
+    const { clients, begin, until, start } = interval
+    const working = clients.map((client) => this.members[client])
     for (const member of this.members) if (member.ready || member.turn !== 'left') member.turn = 'idle'
-    for (const member of working) {
-      Object.assign(member, {
-        turn: 'working', step: interval.begin, until: interval.until, stateStep: interval.begin,
-        arrived: null, upload: null, gradientSentMs: null, silentSinceMs: now,
-      })
-      if (interval.start(member.client)) member.snapshots.clear()
+    await this.placeStates(interval)
+    // Nothing is waited for from here to the orders: a device that came back in between would get two.
+    if (working.some(({ client }) => start(client))) {
+      this.saved = begin
+      for (const { snapshots } of this.members) snapshots.clear()
     }
+    this.interval = interval
+    const now = this.options.host.clock()
     for (const member of working) {
-      const state = interval.start(member.client)
-      if (state) await this.placeState(member, state)
-      if (member.ready) this.sendOrder(member, interval.begin, state)
+      Object.assign(member, { turn: 'working', step: begin, until, stateStep: begin, arrived: null, upload: null, gradientSentMs: null, silentSinceMs: now })
+      if (member.ready) this.sendOrder(member, begin, start(member.client))
     }
     await this.serve(working)
     this.interval = null
   }
 
-  private async order(member: Member, step: number, state: SetState, place: boolean): Promise<void> {
-    if (place) await this.placeState(member, state)
-    Object.assign(member, { step, stateStep: step, arrived: null, upload: null, gradientSentMs: null, silentSinceMs: this.options.host.clock() })
-    this.sendOrder(member, step, state)
+  private async placeStates({ clients, start, shared }: Interval): Promise<void> {
+    for (const client of clients) {
+      const state = start(client)
+      if (state) await this.placeState(this.members[client], state)
+    }
+    const place = shared ? this.places[clients[0]] : null
+    if (shared && place) await place.executor.write(place.set, shared)
   }
 
   /** Writes a client's server part. A shared set begins below some cuts; the blocks between hold what the full set says. */
@@ -306,14 +343,17 @@ export class Server {
 
   private async serve(working: readonly Member[]): Promise<void> {
     const { host, contract } = this.options
-    const parallel = contract.scheme === 'sfl'
-    while (working.some(({ turn }) => turn === 'working')) {
+    // With a model for each device nobody waits for a turn.
+    const parallel = contract.scheme === 'sfl' || isWhole(contract.scheme)
+    for (;;) {
       await host.turn()
-      if (working.every(({ turn }) => turn !== 'working')) break
+      if (this.failure) throw this.failure.error
+      await this.saveRound(working)
+      if (working.every(({ turn }) => turn !== 'working')) return
       const next = this.chooseNext(working, parallel)
-      if (next && parallel) void this.serveStep(next).catch((error) => this.failStep(next, error))
-      else if (next) await this.serveStep(next).catch((error) => this.failStep(next, error))
-      else await this.waitForMembers(working)
+      if (!next) await this.waitForMembers(working)
+      else if (parallel) void this.serveNext(next)
+      else await this.serveNext(next)
     }
   }
 
@@ -321,7 +361,6 @@ export class Server {
     const { scheduler } = this.options
     const candidates = this.candidates(working).filter(({ step }) => this.isWithinSaved(step))
     if (candidates.length === 0) return null
-    // With a model for each device nobody waits for a turn.
     if (parallel) return this.members[candidates.find(({ arrival }) => arrival !== null)?.client ?? -1] ?? null
     const client = scheduler(candidates)
     return client === null ? null : this.members[client]
@@ -333,48 +372,66 @@ export class Server {
     const every = contract.checkpointEvery
     if (every === 0) return true
     const nextDue = this.saved + every - (this.saved % every)
-    return step < nextDue + (contract.scheme === 'splitlora' ? 0 : 2 * every)
+    return step < nextDue + (this.isShared() ? 0 : 2 * every)
   }
 
-  /** When the states of all working members for `step` are in, the round is saved and older states go. */
-  private async saveRound(step: number): Promise<void> {
-    const working = this.members.filter(({ turn }) => turn === 'working')
-    if (step <= this.saved || !working.every(({ snapshots }) => snapshots.has(step))) return
+  /** The newest step for which the states of all who haven't been left out are in is saved, and older states go. */
+  private async saveRound(working: readonly Member[]): Promise<void> {
+    const [first, ...others] = working.filter(({ turn }) => turn !== 'left')
+    const complete = [...(first?.snapshots.keys() ?? [])].filter((step) => others.every(({ snapshots }) => snapshots.has(step)))
+    const step = Math.max(this.saved, ...complete)
+    if (step === this.saved) return
     this.saved = step
-    for (const { snapshots } of this.members) for (const older of snapshots.keys()) if (older < step) snapshots.delete(older)
-    await this.options.on.snapshot(step)
+    for (const { snapshots } of working) for (const older of snapshots.keys()) if (older < step) snapshots.delete(older)
+    // Nobody has gone beyond this step on a shared set, so that it is now as all states know it.
+    const place = this.isShared() ? this.places[first.client] : null
+    await this.options.on.snapshot(step, place ? await place.executor.read(place.set) : null)
   }
 
-  private async serveStep(member: Member): Promise<void> {
-    const { contract, config, host, on } = this.options
-    const { executor, set } = this.places[member.client]!
-    const { step, offsets, activation, labels } = member.arrived as Arrived
-    const epoch = member.epoch
+  /** Serves what has arrived from a member. Never throws: a step that can't be computed is its device's fault, any other error ends the run. */
+  private async serveNext(member: Member): Promise<void> {
+    const { channel } = member
+    const { step, work } = member.arrived!
     member.served = true
     member.arrived = null
     try {
-      const { loss, gradient, beginMs, endMs } = await executor.step({ set, begin: member.cut, offsets, activation, labels })
-      this.account(member, step, beginMs, endMs)
-      if (member.epoch !== epoch || member.channel === null) return
-      const rows = offsets[offsets.length - 1]
-      member.step = step + 1
-      member.channel.send('gradient', { round: step, step, tensors: encodeTensor(contract.codec, 'gradient', rows, config.hiddenSize, gradient) })
-      member.gradientSentMs = member.silentSinceMs = host.clock()
-      on.step(member.client, step, loss)
+      if (typeof work === 'number') this.answer(member, 'report', step, work)
+      else await this.serveStep(member, step, work)
+    } catch (error) {
+      if (!(error instanceof KerfError)) this.fail(error)
+      if (channel && member.channel === channel) {
+        this.reject(channel, member, error)
+        this.drop(member, channel)
+        channel.close()
+      }
     } finally {
       member.served = false
       this.signal.notify()
     }
   }
 
-  /** A step that can't be computed is its device's fault: it is told so and dropped. */
-  private failStep(member: Member, error: unknown): void {
-    if (!(error instanceof KerfError)) throw error
-    const { channel } = member
-    if (!channel) return
-    this.reject(channel, member, error)
-    this.drop(member, channel)
-    channel.close()
+  private async serveStep(member: Member, step: number, batch: ActivationBatch): Promise<void> {
+    const { contract, config } = this.options
+    const { executor, set } = this.places[member.client]!
+    const { epoch } = member
+    const { loss, gradient, beginMs, endMs } = await executor.step({ set, begin: member.cut, ...batch })
+    this.account(member, step, beginMs, endMs)
+    // A device that came back in the meantime has begun again from an earlier state.
+    if (member.epoch !== epoch) return
+    if (!Number.isFinite(loss)) refuse('step-finite', 'activation', 'values of which loss and gradients are finite', 'an overflow')
+    const rows = batch.labels.length > 0 ? batch.offsets[batch.labels.length] : 0
+    this.answer(member, 'gradient', step, loss, encodeTensor(contract.codec, 'gradient', rows, config.hiddenSize, gradient))
+  }
+
+  /** The answer to a step, which is also the credit for the next. */
+  private answer(member: Member, type: 'gradient' | 'report', step: number, loss: number, tensors: readonly TensorInput[] = []): void {
+    const { host, on } = this.options
+    member.step = step + 1
+    member.channel?.send(type, { round: step, step, tensors })
+    member.gradientSentMs = member.silentSinceMs = host.clock()
+    if (step < member.told) return
+    member.told = step + 1
+    on.step(member.client, step, loss)
   }
 
   private account(member: Member, step: number, beginMs: number, endMs: number): void {
@@ -398,10 +455,14 @@ export class Server {
     const { deadlineMs, on } = this.options
     member.turn = 'left'
     on.member(member.client, `left out: silent for ${deadlineMs / 1000} s`)
+    const message = `device: expected a frame within ${deadlineMs} ms, got none`
+    this.dismiss(member, new KerfError('deadline', 'device', message))
+  }
+
+  private dismiss(member: Member, reason: KerfError | null): void {
     const { channel } = member
     if (!channel) return
-    const message = `device: expected a frame within ${deadlineMs} ms, got none`
-    channel.send('error', { metadata: { code: 'deadline', field: 'device', message } })
+    if (reason) tell(channel, reason)
     this.drop(member, channel)
     channel.close()
   }
@@ -414,32 +475,47 @@ export class Server {
 
   /** Ends the run: says bye to every device and takes its account of itself. */
   async finish(): Promise<void> {
-    const { contract, host } = this.options
+    const { host } = this.options
     this.finished = true
     for (const member of this.members) {
       member.turn = 'idle'
-      member.channel?.send('bye', { round: contract.steps, step: contract.steps })
+      // One that isn't ready yet gets its bye when it is.
+      if (member.ready) this.sendBye(member.channel!)
     }
     const end = host.clock() + this.options.deadlineMs
     while (this.members.some(({ channel, stats }) => channel && !stats) && host.clock() < end) await this.rest(end - host.clock())
-    for (const member of this.members) {
-      const { channel } = member
-      if (!channel) continue
-      this.drop(member, channel)
-      channel.close()
-    }
+    for (const member of this.members) this.dismiss(member, null)
+  }
+
+  private sendBye(channel: Channel): void {
+    const { steps } = this.options.contract
+    channel.send('bye', { round: steps, step: steps })
+  }
+
+  /** Ends a run that failed: tells every device why, and those that come later. */
+  stop(error: unknown): void {
+    this.finished = true
+    this.stopped = new KerfError('run-stopped', 'run', `run: expected to reach its end, got ${error instanceof Error ? error.message : String(error)}`)
+    for (const member of this.members) this.dismiss(member, this.stopped)
   }
 }
 
-/** A ragged batch as received: refused before it is queued, so that a bad one costs nobody else. */
-function checkRagged(offsets: Int32Array, labels: Int32Array, rows: number, longest: number, labelCount: number): void {
-  if (offsets[0] !== 0 || offsets[offsets.length - 1] !== rows) refuse('activation-offsets', 'activation.offsets', `0 … ${rows}`, `${offsets[0]} … ${offsets[offsets.length - 1]}`)
-  for (let s = 1; s < offsets.length; s++) {
-    const length = offsets[s] - offsets[s - 1]
-    if (length < 1 || length > longest) refuse('activation-offsets', `activation.offsets[${s}]`, `1 … ${longest} rows`, length)
-  }
-  if (labels.length !== offsets.length - 1) refuse('activation-labels', 'activation.labels', `${offsets.length - 1} labels`, labels.length)
-  const strange = labels.findIndex((label) => label < 0 || label >= labelCount)
-  if (strange >= 0) refuse('activation-labels', `activation.labels[${strange}]`, `0 … ${labelCount - 1}`, labels[strange])
+/** The loss that a device with the whole model reports. */
+function readLoss({ metadata }: Pick<Frame, 'metadata'>): number {
+  const loss = Number(metadata.loss ?? NaN)
+  return Number.isFinite(loss) ? loss : refuse('report-loss', 'report.loss', 'a finite number', metadata.loss ?? 'none')
+}
+
+const FIELD_CHARS_MAX = 100
+const MESSAGE_CHARS_MAX = 400
+
+/** An error frame; short enough for its limit even where every character is escaped. */
+function tell(channel: Channel, { code, field, message }: KerfError): void {
+  channel.send('error', { metadata: { code, field: clip(field, FIELD_CHARS_MAX), message: clip(message, MESSAGE_CHARS_MAX) } })
+}
+
+/** The first `count` characters, and no half of one. */
+function clip(text: string, count: number): string {
+  return text.slice(0, count).replace(/[\ud800-\udbff]$/, '')
 }
 

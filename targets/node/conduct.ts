@@ -2,8 +2,8 @@
  * A run of `kerf train` or `kerf serve` from its flags to its files: what is common to
  * both transports. The transport comes in as `connect`.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
@@ -17,11 +17,10 @@ import { startRun } from '../../runtime/federation/run.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel, KernelBuild } from '../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import { checkLabels } from '../../runtime/model/config.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
-import { expandTargets } from '../../runtime/model/names.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
-import { checkAlpha, checkRank } from '../../runtime/model/peft.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
 import { ADAMW } from '../../runtime/model/stage.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
@@ -38,7 +37,10 @@ import { findAsset, host, loadNodeKernel, readBytes, saveAtomic } from './host.t
 import type { Model } from './model.ts'
 import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readAdapterConfig, readClassifier, readDataset, writeAdapter } from './model.ts'
 import { tokenizeDataset } from '../../runtime/model/dataset.ts'
-import { createProgress } from './progress.ts'
+import { describeInterrupt } from './interrupt.ts'
+import { Journal } from './journal.ts'
+import { readCuts, readLora } from './options.ts'
+import { readLabels } from './trained.ts'
 import type { WorkerControl } from './worker.ts'
 
 export const RUN_FLAGS: FlagTable = {
@@ -88,17 +90,22 @@ export type Setting = {
   evaluate(vector: Float32Array): Promise<{ accuracy: number; loss: number; macroF1: number }>
 }
 
+/** Label names in their order: an adapter's and a model's heads have theirs, so nothing overrules those. */
 function chooseLabels(flags: Flags, model: Model, dataFile: string): readonly string[] {
-  if (flags.has('labels')) return readDataset(dataFile, flags.list('labels')).labelNames
-  if (model.config.labels.length > 0) return model.config.labels
-  return readDataset(dataFile).labelNames
+  const heads = flags.has('adapter') ? readLabels(flags.text('adapter')) : undefined
+  const own = heads ?? (model.config.labels.length > 0 ? model.config.labels : undefined)
+  const given = flags.has('labels') ? checkLabels(flags.list('labels'), '--labels') : undefined
+  if (own && given && own.join() !== given.join()) refuse('labels-own', '--labels', `${own.join(',')}, the labels of the ${heads ? 'adapter' : 'model'}`, given.join())
+  return own ?? given ?? readDataset(dataFile).labelNames
 }
 
-function readAdapterFlags(flags: Flags): AdapterConfig {
-  if (flags.has('adapter')) return readAdapterConfig(flags.text('adapter'))
-  const rank = checkRank(flags.integer('rank', 1), '--rank')
-  const alpha = flags.has('alpha') ? checkAlpha(flags.number('alpha', 0), '--alpha') : 2 * rank
-  return { rank, alpha, targets: expandTargets(flags.list('targets'), '--targets') }
+/** Refuses a place where no directory can be, before any work is done for it. */
+function checkOut(out: string): void {
+  for (let at = resolve(out); ; at = dirname(at)) {
+    const stat = statSync(at, { throwIfNoEntry: false })
+    if (stat?.isDirectory()) return
+    if (stat) refuse('out-kind', '--out', 'a directory', `${at}, a file`)
+  }
 }
 
 async function readInitial(flags: Flags, kernel: Kernel, model: Model, layout: Layout, adapter: AdapterConfig, labels: number): Promise<Float32Array> {
@@ -114,7 +121,8 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const kernel = await loadNodeKernel(build)
   const crc32c = createChecksum(kernel)
   const scheduler = flags.choice('scheduler', SCHEDULERS)
-  const adapter = readAdapterFlags(flags)
+  checkOut(flags.text('out'))
+  const adapter = flags.has('adapter') ? readAdapterConfig(flags.text('adapter')) : readLora(flags)
   const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
   const files = { train: flags.optional('data') ?? bundledData().train, validation: flags.optional('val') ?? (flags.has('data') ? undefined : bundledData().validation) }
   const labels = chooseLabels(flags, model, files.train)
@@ -132,14 +140,6 @@ export async function openSetting(flags: Flags): Promise<Setting> {
 
 export function readMaxLength(flags: Flags, model: Pick<Model, 'config'>): number {
   return Math.min(flags.integer('max-length', 3, 8192), model.config.positionsMax)
-}
-
-function readCuts(flags: Flags, clients: number, layers: number): number[] {
-  const given = flags.list('cuts')
-  const cuts = Array.from({ length: clients }, (_, client) => Number(given[client % given.length]))
-  const wrong = cuts.findIndex((cut) => !Number.isInteger(cut) || cut < 1 || cut > layers - 1)
-  if (wrong >= 0) refuse('flag-cuts', `--cuts[${wrong}]`, `a block of 1 … ${layers - 1}`, given[wrong % given.length])
-  return cuts
 }
 
 /** The contract of one scheme. `central` holds all data in one client and takes as many samples as all devices together. */
@@ -187,109 +187,59 @@ function executorOpener({ kernel, model }: Setting, contract: Contract, workers:
   }
 }
 
-/** metrics.jsonl: one object a line; lines of rounds after a resumed checkpoint are dropped. */
-class Metrics {
-  private readonly path: string
-  private lines: string[] = []
-
-  constructor(path: string, resumedStep: number) {
-    this.path = path
-    mkdirSync(join(path, '..'), { recursive: true })
-    const kept = resumedStep > 0 && existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter((line) => isBefore(line, resumedStep)) : []
-    writeFileSync(path, kept.map((line) => `${line}\n`).join(''))
+/** CRC32C of tokens and labels. */
+function checksumData(crc32c: Crc32c, { sequences, labels }: TokenizedDataset): number {
+  const parts = [...sequences.flatMap((sequence) => [Int32Array.of(sequence.length), sequence]), labels]
+  const words = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    words.set(part, at)
+    at += part.length
   }
-
-  add(event: Record<string, unknown>): void {
-    this.lines.push(`${JSON.stringify(event)}\n`)
-    if (this.lines.length >= 64) this.flush()
-  }
-
-  flush(): void {
-    appendFileSync(this.path, this.lines.join(''))
-    this.lines = []
-  }
+  return crc32c(new Uint8Array(words.buffer)) >>> 0
 }
 
-function isBefore(line: string, step: number): boolean {
-  try {
-    const { event, round } = JSON.parse(line) as { event: string; round: number }
-    return event === 'step' ? round < step : round <= step
-  } catch {
-    return false
-  }
-}
-
-export type Connect = (run: Run, contract: Contract) => Promise<{ close(): void }>
+/** How devices reach the server. `failed` rejects when the run can't go on for a reason of the transport's. */
+export type Connection = { failed: Promise<never>; close(): void }
+export type Connect = (run: Run, contract: Contract) => Promise<Connection>
 
 /** Trains one scheme in `out` and writes its adapter there. */
 export async function conduct(setting: Setting, contract: Contract, out: string, connect: Connect): Promise<SchemeReport> {
-  const { flags, kernel, crc32c, model, labels, layout, initial, adapter, scheduler, evaluate, validation } = setting
+  const { flags, kernel, crc32c, model, labels, train, layout, initial, adapter, scheduler } = setting
   const field = join(out, 'checkpoint', 'round.safetensors')
   const resumed = flags.on('resume') && existsSync(field)
   const workers: { close(): void }[] = []
-  const progress = createProgress(process.stderr, { now: host.clock })
-  const evaluations: SchemeReport['evaluations'][number][] = []
-  const losses: SchemeReport['losses'][number][] = []
-  const total = contract.steps * contract.cuts.length
-  const measure = validation.sequences.length > 0
-  const before = measure ? await evaluate(initial) : null
-  const every = flags.has('eval-every') ? flags.integer('eval-every', 1) * (contract.scheme === 'central' ? flags.integer('clients', 1) : 1) : Math.ceil(contract.steps / 8)
-  let last = before
-  let measuredStep = 0
-  let done = 0
-  let metrics: Metrics | undefined
-
+  const journal = await Journal.open(setting, contract, join(out, 'metrics.jsonl'))
   const run = startRun({
     contract, config: model.config, kernel, crc32c, host, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler,
     deadlineMs: 1000 * flags.number('deadline-seconds', 0), joinDeadlineMs: 1000 * (flags.has('join-seconds') ? flags.number('join-seconds', 0) : 600),
     openExecutor: executorOpener(setting, contract, workers), initial,
+    inputs: { dataCrc: checksumData(crc32c, train), adapterCrc: crc32c(new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength)) >>> 0 },
     resume: resumed ? { bytes: readBytes(field), field } : undefined,
-    async save(bytes) {
-      metrics?.flush()
+    async save(bytes, step) {
+      journal.flush(step)
       saveAtomic(field, bytes)
+      journal.savedRound = step
     },
     on: {
-      ready: () => progress.update(0, total, `${contract.scheme}: training`),
-      step(client, step, loss) {
-        done++
-        losses.push({ round: step, client, loss })
-        metrics?.add({ event: 'step', round: step, client, step, loss })
-        progress.update(run.firstStep * contract.cuts.length + done, total, `${contract.scheme}: loss ${loss.toFixed(3)}${last ? `, accuracy ${(100 * last.accuracy).toFixed(1)} %` : ''}`)
-      },
-      member(client, what) {
-        if (what !== 'joined' && !(what === 'left' && done >= total)) progress.note(`device ${client} ${what}`)
-      },
-      async interval(step, vector) {
-        if (!measure || (step - measuredStep < every && step < contract.steps)) return
-        measuredStep = step
-        last = await evaluate(vector)
-        evaluations.push({ round: step, accuracy: last.accuracy, loss: last.loss })
-        metrics?.add({ event: 'eval', round: step, accuracy: last.accuracy, loss: last.loss, macroF1: last.macroF1 })
-      },
+      ready: () => journal.ready(),
+      step: (client, step, loss) => journal.step(client, step, loss),
+      member: (client, what) => journal.member(client, what),
+      interval: (step, vector) => journal.interval(step, vector),
     },
   })
-  measuredStep = run.firstStep
-  metrics = new Metrics(join(out, 'metrics.jsonl'), run.firstStep)
+  journal.begin(run, resumed)
+  if (flags.on('resume') && !resumed) journal.note(`no checkpoint in ${dirname(field)}: starting from the beginning`)
+  describeInterrupt(() => journal.interrupt(dirname(field)))
   const connection = await connect(run, contract)
   try {
-    const result = await run.result
-    writeAdapter(out, result.vector, layout, model, adapter, labels)
-    const { devices, server, timeline, wallMs } = result
-    return {
-      scheme: contract.scheme, scheduler: isWhole(contract.scheme) ? 'none' : scheduler, rounds: contract.steps,
-      accuracyBefore: before?.accuracy ?? 0, accuracyAfter: last?.accuracy ?? 0, macroF1After: last?.macroF1 ?? 0, lossAfter: last?.loss ?? 0,
-      majorityAccuracy: majority(validation.labels, labels.length), devices, server, wallMs, losses, evaluations, timeline,
-    }
+    const { vector, ...measured } = await Promise.race([run.result, connection.failed])
+    journal.flush(contract.steps)
+    writeAdapter(out, vector, layout, model, adapter, labels)
+    return { scheme: contract.scheme, scheduler: isWhole(contract.scheme) ? 'none' : scheduler, rounds: contract.steps, ...measured, ...journal.summary() }
   } finally {
-    progress.end()
-    metrics.flush()
+    journal.end()
     connection.close()
     for (const worker of workers) worker.close()
   }
-}
-
-function majority(labels: Int32Array, count: number): number {
-  const counts = new Array<number>(count).fill(0)
-  for (const label of labels) counts[label]++
-  return labels.length > 0 ? Math.max(...counts) / labels.length : 0
 }

@@ -1,6 +1,6 @@
 /** The command line's flags: one table for parsing, defaults and `--help`. */
 import { parseArgs } from 'node:util'
-import { KerfError, refuse } from '../../runtime/error.ts'
+import { refuse } from '../../runtime/error.ts'
 
 export type Flag = { type: 'string' | 'boolean'; default?: string | boolean; value?: string; help: string }
 export type FlagTable = Readonly<Record<string, Flag>>
@@ -66,17 +66,25 @@ export class Flags {
 
 const HELP: Flag = { type: 'boolean', help: 'show this text' }
 
+type OptionToken = { rawName: string; name: string; value?: string; inlineValue?: boolean }
+
+/** Refuses an unknown flag, a value where none belongs, and none where one does. A negative number is a value, another flag is not. */
+function checkOption(table: FlagTable, { rawName, name, value, inlineValue }: OptionToken): void {
+  const flag = Object.hasOwn(table, name) ? table[name] : undefined
+  if (!flag) refuse('flag-unknown', rawName, 'one of the flags that --help lists', rawName)
+  if (flag.type === 'boolean' && value !== undefined) refuse('flag-value', rawName, 'no value', value)
+  const another = inlineValue === false && /^-\D/.test(value ?? '')
+  if (flag.type === 'string' && (value === undefined || another)) refuse('flag-missing', rawName, 'a value', value ?? 'none')
+}
+
 export function parseFlags(table: FlagTable, args: readonly string[], positionalsMax: number): Flags {
-  const options = Object.fromEntries(Object.entries({ ...table, help: HELP }).map(([name, { type }]) => [name, { type }]))
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
-    if (positionals.length > positionalsMax) refuse('flag-extra', 'command', `at most ${positionalsMax} words beside the flags`, positionals.join(' '))
-    const defaults = Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.default]))
-    return new Flags({ ...defaults, ...(values as Values) }, positionals)
-  } catch (error) {
-    if (error instanceof KerfError) throw error
-    return refuse('flag-unknown', 'command', 'flags that --help lists', (error as Error).message.split('.')[0])
-  }
+  const known: FlagTable = { ...table, help: HELP }
+  const options = Object.fromEntries(Object.entries(known).map(([name, { type }]) => [name, { type, ...(name === 'help' ? { short: 'h' } : {}) }]))
+  const { values, positionals, tokens } = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true })
+  for (const token of tokens) if (token.kind === 'option') checkOption(known, token)
+  if (positionals.length > positionalsMax) refuse('flag-extra', 'command', `at most ${positionalsMax} words beside the flags`, positionals.join(' '))
+  const defaults = Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.default]))
+  return new Flags({ ...defaults, ...values }, positionals)
 }
 
 const COLUMN = 30

@@ -1,5 +1,5 @@
 /** Node's side of the runtime: files, clock, timers, message ports, WebSockets, handed over as functions. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, renameSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { performance } from 'node:perf_hooks'
@@ -30,10 +30,12 @@ export function findAsset(name: string): string {
 }
 
 function missing(error: unknown, path: string): never {
+  if (error instanceof KerfError) throw error
   const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOENT') refuse('file-missing', path, 'a file', 'none')
+  if (code === 'ENOENT' || code === 'ENOTDIR') refuse('file-missing', path, 'a file', 'none')
   if (code === 'EISDIR') refuse('file-kind', path, 'a file', 'a directory')
   if (code === 'EACCES') refuse('file-access', path, 'a file that may be read', 'no permission')
+  if (code !== undefined) refuse('file-read', path, 'a file that can be read', code)
   throw error
 }
 
@@ -58,7 +60,9 @@ export function readText(path: string): string {
 /** A file read part by part. */
 export function openSource(path: string): ByteSource {
   try {
-    const bytes = statSync(path).size
+    const stat = statSync(path)
+    if (stat.isDirectory()) refuse('file-kind', path, 'a file', 'a directory')
+    const bytes = stat.size
     const descriptor = openSync(path, 'r')
     return {
       name: path, bytes,
@@ -77,30 +81,70 @@ export function openSource(path: string): ByteSource {
   }
 }
 
+/** Refuses to write: `path` as the file that failed. */
+export function unwritten(error: unknown, path: string): never {
+  const code = (error as NodeJS.ErrnoException).code ?? String(error)
+  return refuse('file-write', path, 'room and permission to write; the file before it is untouched', code)
+}
+
+/** One call of write takes less than 2 GiB. */
+const WRITE_BYTES_MAX = 1 << 30
+
+function writeSynced(path: string, data: Uint8Array | string): void {
+  const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
+  mkdirSync(dirname(path), { recursive: true })
+  const file = openSync(path, 'w')
+  try {
+    for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at, Math.min(bytes.length - at, WRITE_BYTES_MAX))
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function renameSynced(from: string, to: string): void {
+  renameSync(from, to)
+  const directory = openSync(dirname(to), 'r')
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
+}
+
+const aside = (path: string) => `${path}.new`
+
+function removeAside(path: string): void {
+  try {
+    rmSync(aside(path), { force: true })
+  } catch {
+    // What could not be written cannot always be removed either, such as a path below a file.
+  }
+}
+
+/**
+ * Replaces files, each whole or not at all. All are written aside and synced before the first takes its place, so that a
+ * full disk leaves every earlier one as it was.
+ */
+export function saveTogether(files: Readonly<Record<string, Uint8Array | string>>): void {
+  const paths = Object.keys(files)
+  const attempt = (work: (path: string) => void) => {
+    for (const path of paths) {
+      try {
+        work(path)
+      } catch (error) {
+        paths.forEach(removeAside)
+        unwritten(error, path)
+      }
+    }
+  }
+  attempt((path) => writeSynced(aside(path), files[path]))
+  attempt((path) => renameSynced(aside(path), path))
+}
+
 /** Replaces a file whole or not at all: temporary file, fsync, rename, fsync of the directory. */
 export function saveAtomic(path: string, data: Uint8Array | string): void {
-  const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
-  const temporary = `${path}.new`
-  try {
-    mkdirSync(dirname(path), { recursive: true })
-    const file = openSync(temporary, 'w')
-    try {
-      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at)
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
-    }
-    renameSync(temporary, path)
-    const directory = openSync(dirname(path), 'r')
-    try {
-      fsyncSync(directory)
-    } finally {
-      closeSync(directory)
-    }
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error)
-    refuse('file-write', path, 'room and permission to write; the file before it is untouched', code)
-  }
+  saveTogether({ [path]: data })
 }
 
 export function loadNodeKernel(build: KernelBuild): Promise<Kernel> {

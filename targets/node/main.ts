@@ -9,6 +9,7 @@ import { serveCommand } from './command/serve.ts'
 import { trainCommand } from './command/train.ts'
 import type { Command } from './flags.ts'
 import { formatHelp, parseFlags } from './flags.ts'
+import { endOnSignals } from './interrupt.ts'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   train: trainCommand, eval: evaluateCommand, infer: inferCommand, plan: planCommand,
@@ -17,7 +18,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 const OK = 0, FAILED = 1, WRONG = 2
 /** Codes of a run that failed through no fault of the call. */
-const FAILURES = new Set(['join-deadline', 'run-alone', 'deadline', 'file-write', 'join-lost', 'kernel.abi', 'server'])
+const FAILURES = new Set(['join-deadline', 'run-alone', 'deadline', 'file-write', 'join-lost', 'kernel.abi', 'server', 'device'])
 
 function overview(): string {
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
@@ -26,7 +27,7 @@ function overview(): string {
 
 async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args
-  if (name === undefined || name === '--help' || name === 'help') {
+  if (name === undefined || ['--help', '-h', 'help'].includes(name)) {
     process.stdout.write(overview())
     return OK
   }
@@ -50,6 +51,14 @@ function report(error: unknown): number {
   return FAILED
 }
 
+endOnSignals()
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader that has seen enough, such as `head`, closes the pipe.
+  if (error.code === 'EPIPE') process.exit(OK)
+  process.stderr.write(`kerf: stdout: expected room to write, got ${error.code}\n`)
+  process.exit(FAILED)
+})
+process.stderr.on('error', () => {})
 process.exitCode = await main(process.argv.slice(2)).catch(report)
 // Workers and sockets of a run that failed would keep the process alive.
 if (process.exitCode !== OK) process.exit()

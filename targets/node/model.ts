@@ -16,7 +16,7 @@ import { createTokenizer } from '../../runtime/model/tokens.ts'
 import type { Weights } from '../../runtime/model/weights.ts'
 import { openWeights } from '../../runtime/model/weights.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
-import { findAsset, openSource, readBytes, readText, saveAtomic } from './host.ts'
+import { findAsset, openSource, readBytes, readText, saveTogether } from './host.ts'
 
 export type Model = {
   name: string
@@ -53,7 +53,8 @@ export function readTokenizerFiles(directory: string): TokenizerFiles {
 
 export function openTokenizer({ directory, config }: Pick<Model, 'directory' | 'config'>): Tokenizer {
   const tokenizer = createTokenizer(readTokenizerFiles(directory))
-  if (tokenizer.vocabSize > config.vocabSize) refuse('model-vocab', `${directory}/vocab.txt`, `at most ${config.vocabSize} pieces as in config.json`, tokenizer.vocabSize)
+  const { vocabSize } = tokenizer
+  if (vocabSize > config.vocabSize) refuse('model-vocab', `${directory}/vocab.txt`, `at most ${config.vocabSize} pieces as in config.json`, vocabSize)
   return tokenizer
 }
 
@@ -94,9 +95,11 @@ export function readAdapter(directory: string, config: ModelConfig, adapter: Ada
   return joinVector(layout, decodeAdapter(readBytes(file), config, adapter, labels, file))
 }
 
-/** Writes a PEFT directory, each file whole or not at all. */
+/** Writes a PEFT directory, each file whole or not at all, weights last. */
 export function writeAdapter(directory: string, vector: Float32Array, layout: Layout, model: Model, adapter: AdapterConfig, labels: readonly string[]): void {
-  saveAtomic(join(directory, 'adapter_model.safetensors'), encodeAdapter(splitVector(layout, vector), model.config, adapter, labels.length))
-  saveAtomic(join(directory, 'adapter_config.json'), formatAdapterConfig(adapter, model.name))
-  saveAtomic(join(directory, 'labels.json'), `${JSON.stringify(labels)}\n`)
+  saveTogether({
+    [join(directory, 'adapter_config.json')]: formatAdapterConfig(adapter, model.name),
+    [join(directory, 'labels.json')]: `${JSON.stringify(labels)}\n`,
+    [join(directory, 'adapter_model.safetensors')]: encodeAdapter(splitVector(layout, vector), model.config, adapter, labels.length),
+  })
 }

@@ -67,11 +67,12 @@ async function nameLabels(
   if (own && given && own.join() !== given.join()) refuse('labels-adapter', '--labels', `${own.join(',')} as in ${adapterDirectory}/labels.json`, given.join())
   const names = own ?? (config.labels.length > 0 ? config.labels : undefined) ?? given ?? (dataFile && readDataset(dataFile).labelNames)
   if (!names) return { labels: Array.from({ length: count }, (_, index) => `LABEL_${index}`), named: false }
-  if (names.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, `${names.length}: ${names.join(',')}`)
+  if (names.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, names.join(','))
   return { labels: names, named: true }
 }
 
-function readLabels(directory: string): readonly string[] | undefined {
+/** The label names that an adapter directory brings along. */
+export function readLabels(directory: string): readonly string[] | undefined {
   const file = join(directory, 'labels.json')
   if (!existsSync(file)) return undefined
   let names: unknown

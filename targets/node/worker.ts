@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { parentPort } from 'node:worker_threads'
 import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
+import { KerfError } from '../../runtime/error.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { KernelBuild } from '../../runtime/kernel/load.ts'
 import { openKernel } from '../../runtime/kernel/load.ts'
@@ -22,7 +23,7 @@ export type ExecutorJob = KernelJob & { spec: StageSpec; optimizer: Optimizer }
 let executor: Executor | undefined
 
 const control = {
-  /** Runs a device over `port` to the end of its connection. */
+  /** Runs a device over `port` to the end of its connection. Without a word where the server has left it out: it has said so itself. */
   async device(job: DeviceJob, port: MessagePort): Promise<boolean> {
     const kernel = await openKernel(job.module, job.build)
     const crc32c = createChecksum(kernel)
@@ -32,6 +33,9 @@ const control = {
         const model = await openModel(job.modelDirectory, crc32c)
         return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data: job.data }
       },
+    }).catch((error: unknown) => {
+      if (error instanceof KerfError && error.code === 'deadline') return false
+      throw error
     })
   },
 

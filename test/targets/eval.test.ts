@@ -42,8 +42,12 @@ test('logits in file order and all scores, over more rows than a batch', () => {
   assert.ok(distance(values, expected.logits) < 1e-5)
   assert.ok(Math.abs(report.loss - expected.loss) < 1e-5)
   assert.equal(report.labels, LABELS)
-  const answers = Array.from({ length: 70 }, (_, row) => [0, 1, 2].reduce((best, label) => (values[3 * row + label] > values[3 * row + best] ? label : best), 0))
-  const confusion = LABELS.map((_, truth) => LABELS.map((__, answer) => answers.filter((given, row) => given === answer && dataset.labels[row] === truth).length))
+  const answers = Array.from({ length: 70 }, (_, row) => {
+    const scores = values.subarray(3 * row, 3 * row + 3)
+    return scores.indexOf(Math.max(...scores))
+  })
+  const count = (truth: number, answer: number) => answers.filter((given, row) => given === answer && dataset.labels[row] === truth).length
+  const confusion = LABELS.map((_, truth) => LABELS.map((__, answer) => count(truth, answer)))
   assert.equal(report.confusion, confusion)
   assert.is(report.accuracy, confusion.reduce((sum, counts, label) => sum + counts[label], 0) / 70)
   assert.is(report.majorityAccuracy, Math.max(...report.perLabel.map(({ rows }) => rows)) / 70)
@@ -94,7 +98,8 @@ function refused(args: readonly string[], message: RegExp): void {
 
 test('refuses by name', () => {
   const both = ['--model', model, '--adapter', adapter]
-  refused(['--model', model, '--data', data], /^kerf: --adapter: expected a PEFT directory, since .*model has no classifier and so nothing was trained, got "none"/)
+  const untrained = /^kerf: --adapter: expected a PEFT directory, since .*model has no classifier and so nothing was trained, got "none"/
+  refused(['--model', model, '--data', data], untrained)
   refused([...both, '--data', join(at, 'none.txt')], /none\.txt: expected a file, got "none"/)
   refused(['--model', model, '--adapter', at, '--data', data], /adapter_config\.json: expected a file/)
   refused([...both, '--data', data, '--labels', 'a,b,c'], /--labels: expected joy,anger,fear as in .*labels\.json, got "a,b,c"/)

@@ -5,11 +5,12 @@ import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } 
 import { join } from 'node:path'
 import { parseConfig } from '../../runtime/model/config.ts'
 import type { ModelConfig } from '../../runtime/model/config.ts'
+import { canonicalName } from '../../runtime/model/names.ts'
 import { mergeTensors } from '../../runtime/model/merge.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { createTokenizer } from '../../runtime/model/tokens.ts'
 import { floatFromHalf, halfFromFloat } from '../../runtime/wire/codec.ts'
-import { decodeSafetensors } from '../../runtime/wire/safetensors.ts'
+import { decodeSafetensors, encodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import { makeDirectory, readKerf, runKerf } from '../command.ts'
 import { distance } from '../distance.ts'
 import { readTensors } from '../oracle/directory.ts'
@@ -34,8 +35,9 @@ function evaluate(...args: string[]): { logits: Float32Array; labels: string[] }
 test('the merged model alone gives the logits of base and adapter', () => {
   const out = join(at, 'merged')
   const { files } = readKerf<{ files: { file: string; bytes: number }[] }>(['export', ...both, '--merge', '--out', out])
-  assert.equal(files.map(({ file }) => file), ['config.json', 'vocab.txt', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'].map((name) => join(out, name)))
-  assert.equal(readdirSync(out).length, files.length)
+  const names = ['config.json', 'vocab.txt', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+  assert.equal(files.map(({ file }) => file), names.map((name) => join(out, name)))
+  assert.equal(readdirSync(out).sort(), names.sort())
   const expected = evaluate(...both)
   const merged = evaluate('--model', out)
   assert.equal(merged.labels, LABELS)
@@ -45,8 +47,8 @@ test('the merged model alone gives the logits of base and adapter', () => {
 test('every merged value is the exact sum, rounded once', () => {
   const base = readTensors(join(model, 'model.safetensors')), merged = readTensors(join(at, 'merged', 'model.safetensors'))
   const name = 'encoder.layer.2.output.dense'
-  const pair = [...decodeSafetensors(readFileSync(join(adapter, 'adapter_model.safetensors'))).tensors.values()].filter(({ name: key }) => key.includes(`bert.${name}.lora`))
-  const [A, B] = pair.map(({ data: bytes }) => new Float32Array(new Uint8Array(bytes).buffer))
+  const { tensors } = decodeSafetensors(readFileSync(join(adapter, 'adapter_model.safetensors')))
+  const [A, B] = ['A', 'B'].map((part) => new Float32Array(new Uint8Array(tensors.get(`base_model.model.bert.${name}.lora_${part}.weight`)!.data).buffer))
   const [O, I] = base.get(`${name}.weight`)!.shape
   const expected = base.get(`${name}.weight`)!.data.map((value, index) => {
     const o = Math.floor(index / I), i = index % I
@@ -79,7 +81,8 @@ test("what the base's own files say is kept", () => {
   const own = join(at, 'own')
   cpSync(model, own, { recursive: true })
   const given = JSON.parse(readFileSync(join(own, 'config.json'), 'utf8'))
-  writeFileSync(join(own, 'config.json'), JSON.stringify({ ...given, hidden_dropout_prob: 0.1, dtype: 'bfloat16', id2label: { 0: 'a', 1: 'b' }, label2id: { a: 0, b: 1 } }))
+  const other = { hidden_dropout_prob: 0.1, dtype: 'bfloat16', id2label: { 0: 'a', 1: 'b' }, label2id: { a: 0, b: 1 } }
+  writeFileSync(join(own, 'config.json'), JSON.stringify({ ...given, ...other }))
   writeFileSync(join(own, 'tokenizer_config.json'), '{"do_lower_case": false, "model_max_length": 17}')
   const out = join(at, 'own merged')
   readKerf(['export', '--model', own, '--adapter', adapter, '--merge', '--out', out])
@@ -91,11 +94,17 @@ test("what the base's own files say is kept", () => {
   assert.is(JSON.parse(readFileSync(join(out, 'tokenizer.json'), 'utf8')).normalizer.lowercase, false)
 })
 
-test('f16 halves the file and stays close', () => {
+test('f16: every value the nearest half, and the logits close', () => {
   const out = join(at, 'half')
   readKerf(['export', ...both, '--merge', '--dtype', 'f16', '--out', out])
-  assert.ok([...decodeSafetensors(readFileSync(join(out, 'model.safetensors'))).tensors.values()].every(({ dtype }) => dtype === 'F16'))
-  assert.ok(distance(evaluate('--model', out).logits, evaluate(...both).logits) < 1e-2)
+  const exact = readTensors(join(at, 'merged', 'model.safetensors'))
+  for (const { name, dtype, data: bytes } of decodeSafetensors(readFileSync(join(out, 'model.safetensors'))).tensors.values()) {
+    assert.is(dtype, 'F16')
+    const halves = new Uint16Array(new Uint8Array(bytes).buffer)
+    exact.get(canonicalName(name))!.data.forEach((value, index) =>
+      assert.ok(Math.abs(floatFromHalf(halves[index]) - value) <= Math.abs(value) * 2 ** -11 * (1 + 2 ** -12) + 2 ** -25, `${name}[${index}]`))
+  }
+  assert.ok(distance(evaluate('--model', out).logits, evaluate(...both).logits) < 0.05)
 })
 
 /** One linear layer W = value, B·A = 2^-26 (rank 1, alpha 1), as f16 bits. */
@@ -121,15 +130,24 @@ test('f16 is rounded once: f32 on the way would make a tie of what is above one'
   assert.is(floatFromHalf(await halfOf(-value)), -1)
 })
 
-test('without --merge: the same adapter, and the same bytes from what another tool names differently', () => {
+test('without --merge: the same adapter', () => {
   const out = join(at, 'adapter again')
   readKerf(['export', ...both, '--out', out])
   for (const name of ['adapter_model.safetensors', 'labels.json']) assert.equal(readFileSync(join(out, name)), readFileSync(join(adapter, name)))
   assert.equal(evaluate('--model', model, '--adapter', out).logits, evaluate(...both).logits)
-  rmSync(join(out, 'labels.json'))
-  const bare = join(at, 'bare')
-  readKerf(['export', '--model', model, '--adapter', out, '--out', bare])
-  assert.not(existsSync(join(bare, 'labels.json')))
+})
+
+test('without --merge: an adapter with longer names and no labels comes out in the usual ones', () => {
+  const long = join(at, 'long'), out = join(at, 'short')
+  cpSync(adapter, long, { recursive: true })
+  rmSync(join(long, 'labels.json'))
+  const file = join(long, 'adapter_model.safetensors')
+  const tensors = [...decodeSafetensors(readFileSync(file)).tensors.values()]
+  const rename = (name: string) => name.replace(/(lora_[AB])/, '$1.default').replace('classifier', 'classifier.modules_to_save.default')
+  writeFileSync(file, encodeSafetensors(tensors.map((tensor) => ({ ...tensor, name: rename(tensor.name) }))))
+  readKerf(['export', '--model', model, '--adapter', long, '--out', out])
+  assert.equal(readFileSync(join(out, 'adapter_model.safetensors')), readFileSync(join(adapter, 'adapter_model.safetensors')))
+  assert.equal(readdirSync(out).sort(), ['adapter_config.json', 'adapter_model.safetensors'])
 })
 
 test('an existing directory is written over, file by file', () => {

@@ -70,7 +70,8 @@ test('labels without names are numbered', () => {
   const bare = join(at, 'bare')
   cpSync(adapter, bare, { recursive: true })
   rmSync(join(bare, 'labels.json'))
-  const names = (...more: string[]) => Object.keys(readKerf<Answer>(['infer', '--model', model, '--adapter', bare, '--text', TEXT, ...more]).probabilities).sort()
+  const call = ['infer', '--model', model, '--adapter', bare, '--text', TEXT]
+  const names = (...more: string[]) => Object.keys(readKerf<Answer>([...call, ...more]).probabilities).sort()
   assert.equal(names(), LABELS.map((_, index) => `LABEL_${index}`))
   assert.equal(names('--labels', LABELS.join(',')), [...LABELS].sort())
 })

@@ -13,10 +13,9 @@ import { encodeSafetensors } from '../../../runtime/wire/safetensors.ts'
 import type { TensorInput } from '../../../runtime/wire/safetensors.ts'
 import type { Command } from '../flags.ts'
 import { BUILDS } from '../flags.ts'
-import { host, loadNodeKernel, readText, saveAtomic } from '../host.ts'
+import { loadNodeKernel, readText, saveAtomic } from '../host.ts'
 import type { Model } from '../model.ts'
 import { readTokenizerFiles } from '../model.ts'
-import { createProgress } from '../progress.ts'
 import type { Trained, TrainedAdapter } from '../trained.ts'
 import { TRAINED_FLAGS, openTrained } from '../trained.ts'
 
@@ -47,7 +46,8 @@ function mergeConfig({ directory, config }: Model, labels: readonly string[], dt
   // `dtype` is the newer name of `torch_dtype`; one of them says what the file holds.
   const { dtype: _, _name_or_path: __, ...base } = parseObject(readText(file), file)
   const { architectures, id2label, label2id, problem_type } = own
-  return `${JSON.stringify({ ...own, ...base, architectures, id2label, label2id, problem_type, torch_dtype: dtype === 'f32' ? 'float32' : 'float16' }, null, 2)}\n`
+  const torch_dtype = dtype === 'f32' ? 'float32' : 'float16'
+  return `${JSON.stringify({ ...own, ...base, architectures, id2label, label2id, problem_type, torch_dtype }, null, 2)}\n`
 }
 
 /** tokenizer.json always, so that none of an earlier export stays; the others as the base has them, or what they must say. */
@@ -67,16 +67,10 @@ function tokenizerFiles(model: Model): Record<string, string> {
 }
 
 async function exportMerged({ model, labels }: Trained, { config, layout, vector }: TrainedAdapter, dtype: MergeDtype, out: string): Promise<Written[]> {
-  const progress = createProgress(process.stderr, { now: host.clock })
   const tensors: TensorInput[] = []
-  try {
-    for await (const tensor of mergeTensors(model.config, model.weights, labels.length, config, splitVector(layout, vector), dtype)) {
-      progress.update(tensors.push(tensor), 0, `tensors: ${tensor.name}`)
-    }
-  } finally {
-    progress.end()
-  }
-  return writeFiles(out, { 'config.json': mergeConfig(model, labels, dtype), ...tokenizerFiles(model), 'model.safetensors': encodeSafetensors(tensors, { format: 'pt' }) })
+  for await (const tensor of mergeTensors(model.config, model.weights, labels.length, config, splitVector(layout, vector), dtype)) tensors.push(tensor)
+  const weights = encodeSafetensors(tensors, { format: 'pt' })
+  return writeFiles(out, { 'config.json': mergeConfig(model, labels, dtype), ...tokenizerFiles(model), 'model.safetensors': weights })
 }
 
 /** Refuses to write over the base model, and beside an adapter that transformers would load on top of the merged weights. */

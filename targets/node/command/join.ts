@@ -1,24 +1,30 @@
 /** `kerf join`: one device of a run, over WebSocket; comes back by itself when the connection breaks. */
 import { WebSocket } from 'ws'
-import { refuse } from '../../../runtime/error.ts'
+import { KerfError, refuse } from '../../../runtime/error.ts'
 import { parsePartition, partition, selectSamples } from '../../../runtime/federation/partition.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
+import type { Kernel } from '../../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../../runtime/model/dataset.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
 import { runDevice } from '../../../runtime/split/device.ts'
 import type { Command, Flags } from '../flags.ts'
 import { BUILDS, MODEL_FLAGS } from '../flags.ts'
 import { host, linkSocket, loadNodeKernel } from '../host.ts'
+import { describeInterrupt } from '../interrupt.ts'
 import type { Model } from '../model.ts'
 import { bundledData, modelDirectory, openModel, openTokenizer, readTokens } from '../model.ts'
 import { createProgress } from '../progress.ts'
 
 const FRAME_BYTES_MAX = 1 << 30
+const HANDSHAKE_MS = 10_000
+const RETRY_MS = 500
+/** Refusals that pass: the server still holds the broken connection, or has left a silent device out until the next interval. */
+const PASSING = ['client-taken', 'deadline']
 
 /** An open socket, or null when nobody answers. */
 function dial(url: string): Promise<WebSocket | null> {
   return new Promise((resolve) => {
-    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX })
+    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: FRAME_BYTES_MAX, handshakeTimeout: HANDSHAKE_MS })
     socket.once('open', () => resolve(socket))
     socket.once('error', () => resolve(null))
   })
@@ -27,6 +33,15 @@ function dial(url: string): Promise<WebSocket | null> {
 function checkAddress(url: string | undefined): string {
   if (url === undefined || !/^wss?:\/\/\S+$/.test(url)) refuse('join-address', 'address', 'ws://HOST:PORT', url ?? 'none')
   return url
+}
+
+/** This device's data: the whole file, or what the run's partition gives to `client`. */
+function readShare(flags: Flags, kernel: Kernel, model: Model, contract: Contract, client: number): TokenizedDataset {
+  const file = flags.optional('data') ?? bundledData().train
+  const data = readTokens(file, openTokenizer(model), contract.labels, contract.maxLength, contract.truncate)
+  if (!flags.on('share')) return data
+  const shares = partition(data.labels, contract.labels.length, contract.cuts.length, parsePartition(contract.partition), contract.seed, kernel.exports)
+  return selectSamples(data, shares[client])
 }
 
 export const joinCommand: Command = {
@@ -48,31 +63,39 @@ export const joinCommand: Command = {
     const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
     const retryMs = 1000 * flags.number('retry-seconds', 0, true)
     const progress = createProgress(process.stderr, { now: host.clock })
-    const provide = async (contract: Contract, number: number) => ({
-      config: model.config, weights: model.weights, fingerprint: model.fingerprint, data: readShare(flags, model, contract, number),
+    let welcomes = 0
+    const attend = (socket: WebSocket) => runDevice({
+      name, client, link: linkSocket(socket), host, kernel, crc32c,
+      async provide(contract, number) {
+        const data = readShare(flags, kernel, model, contract, number)
+        welcomes++
+        return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data }
+      },
+      progress: (step, contract) => progress.update(step, contract.steps, `${name}: ${contract.scheme}`),
+    }).catch((error: unknown) => {
+      if (welcomes === 0 || !(error instanceof KerfError) || !PASSING.includes(error.code)) throw error
+      progress.note(error.message)
+      return false
     })
-    const readShare = (own: Flags, base: Model, contract: Contract, number: number): TokenizedDataset => {
-      const file = own.optional('data') ?? bundledData().train
-      const data = readTokens(file, openTokenizer(base), contract.labels, contract.maxLength, contract.truncate)
-      if (!own.on('share')) return data
-      const shares = partition(data.labels, contract.labels.length, contract.cuts.length, parsePartition(contract.partition), contract.seed, kernel.exports)
-      return selectSamples(data, shares[number])
-    }
+    describeInterrupt(() => {
+      progress.end()
+      return 'interrupted: the same command comes back to the run while it lasts'
+    })
     let lostMs = host.clock()
     for (;;) {
       const socket = await dial(url)
       if (socket) {
-        const ended = await runDevice({
-          name, client, link: linkSocket(socket), host, kernel, crc32c, provide,
-          progress: (step, contract) => progress.update(step, contract.steps, `${name}: ${contract.scheme}`),
-        })
+        const before = welcomes
+        const ended = await attend(socket)
         socket.close()
         if (ended) break
-        progress.note('connection lost')
-        lostMs = host.clock()
+        if (welcomes > before) {
+          progress.note('connection lost')
+          lostMs = host.clock()
+        }
       }
       if (host.clock() - lostMs >= retryMs) refuse('join-lost', 'address', `a server within ${retryMs / 1000} s`, url)
-      await new Promise<void>((resolve) => { host.after(500, resolve) })
+      await new Promise<void>((resolve) => { host.after(RETRY_MS, resolve) })
     }
     progress.end()
   },

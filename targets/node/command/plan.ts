@@ -41,9 +41,11 @@ function readInput(flags: Flags, config: ModelConfig): ForecastInput {
 }
 
 function formatHead(name: string, { config, labels, adapter, batch, tokens, longest, codec }: ForecastInput): string {
+  const { layers, hiddenSize, heads, intermediateSize, vocabSize } = config
   return [
-    `${name}: ${config.layers} blocks, width ${config.hiddenSize}, ${config.heads} heads, hidden ${config.intermediateSize}, vocabulary ${config.vocabSize}, ${labels} labels`,
-    `LoRA rank ${adapter.rank}, alpha ${adapter.alpha} on ${adapter.targets.join(', ')}; batch ${batch} of ${tokens} tokens, at most ${longest}: ${batch * tokens} rows; codec ${codec}`,
+    `${name}: ${layers} blocks, width ${hiddenSize}, ${heads} heads, hidden ${intermediateSize}, vocabulary ${vocabSize}, ${labels} labels`,
+    `LoRA rank ${adapter.rank}, alpha ${adapter.alpha} on ${adapter.targets.join(', ')}`,
+    `batch ${batch} of ${tokens} tokens, at most ${longest}: ${batch * tokens} rows; codec ${codec}`,
     FORECAST_LEGEND,
   ].join('\n')
 }

@@ -33,7 +33,10 @@ function listen(setting: Setting): Connect {
     const address = sockets.address()
     const at = typeof address === 'object' && address ? `ws://${flags.text('host')}:${address.port}` : ''
     process.stderr.write(`listening on ${at} for ${contract.cuts.length} devices: kerf join ${at} --data FILE\n`)
+    // One connection that can't be taken ends nothing.
+    sockets.on('error', () => {})
     return {
+      failed: new Promise<never>(() => {}),
       close() {
         for (const client of sockets.clients) client.terminate()
         sockets.close()

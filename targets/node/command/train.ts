@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import * as Comlink from 'comlink'
+import { KerfError } from '../../../runtime/error.ts'
 import { parsePartition, partition, selectSamples } from '../../../runtime/federation/partition.ts'
 import { SCHEMES } from '../../../runtime/split/contract.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
@@ -11,32 +12,39 @@ import type { Command } from '../flags.ts'
 import { linkPort } from '../host.ts'
 import { writeReport } from '../output.ts'
 
+/** Each client's samples; refused before any run begins. */
+function shareOut({ kernel, train, labels }: Setting, { partition: how, cuts, seed }: Contract): readonly number[][] {
+  return partition(train.labels, labels.length, cuts.length, parsePartition(how), seed, kernel.exports)
+}
+
 /** Starts a worker for each device and joins it to the server by a message port. */
-function connectWorkers({ kernel, model, train, labels }: Setting): Connect {
-  return async ({ server, result }, contract: Contract) => {
-    const how = parsePartition(contract.partition)
-    const shares = partition(train.labels, labels.length, contract.cuts.length, how, contract.seed, kernel.exports)
+function connectWorkers({ kernel, model, train }: Setting, shares: readonly number[][]): Connect {
+  return async ({ server }) => {
+    let fail: (error: Error) => void
+    const failed = new Promise<never>((_, reject) => { fail = reject })
     const workers = shares.map((share, client) => {
       const { control, worker, close } = openWorker()
       const { port1, port2 } = new MessageChannel()
       void server.attend(linkPort(port1))
       const job = { module: kernel.module, build: kernel.build, modelDirectory: model.directory, name: `device ${client}`, client, data: selectSamples(train, share) }
-      // A device that fails closes its port, and the server goes on without it.
-      void control.device(job, Comlink.transfer(port2, [port2 as unknown as Transferable])).catch((error: Error) => {
-        process.stderr.write(`device ${client}: ${error.message}\n`)
-        port1.close()
-      })
-      worker.on('error', () => port1.close())
+      // A worker that fails does not come back, and a run without its data would not be the one asked for.
+      const stop = (error: Error) => fail(new KerfError('device', `device ${client}`, `device ${client}: ${error.message}`))
+      void control.device(job, Comlink.transfer(port2, [port2 as unknown as Transferable])).catch(stop)
+      worker.on('error', stop)
       return { close }
     })
-    void result.catch(() => {})
-    return { close: () => { for (const worker of workers) worker.close() } }
+    return { failed, close: () => { for (const worker of workers) worker.close() } }
   }
 }
 
 export const trainCommand: Command = {
   summary: 'fine-tune over simulated devices, each a worker with its own kernel and memory',
-  flags: { scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` }, ...RUN_FLAGS },
+  flags: {
+    scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` },
+    ...RUN_FLAGS,
+    // A worker that is silent computes; one that has failed says so.
+    'deadline-seconds': { ...RUN_FLAGS['deadline-seconds'], default: '3600' },
+  },
   async run(flags) {
     const names = flags.text('scheme') === 'all' ? [...SCHEMES] : flags.list('scheme')
     const schemes = names.map((name) => SCHEMES.find((scheme) => scheme === name) ?? flags.choice('scheme', [...SCHEMES]))
@@ -44,9 +52,10 @@ export const trainCommand: Command = {
     const out = flags.text('out')
     const every = flags.has('checkpoint-every') ? flags.integer('checkpoint-every', 0) : 1
     const contracts = schemes.map((scheme) => makeContract(setting, scheme, every))
+    const shares = contracts.map((contract) => shareOut(setting, contract))
     const reports = []
-    for (const contract of contracts) {
-      reports.push(await conduct(setting, contract, schemes.length > 1 ? join(out, contract.scheme) : out, connectWorkers(setting)))
+    for (const [index, contract] of contracts.entries()) {
+      reports.push(await conduct(setting, contract, schemes.length > 1 ? join(out, contract.scheme) : out, connectWorkers(setting, shares[index])))
     }
     writeReport(setting, reports, out)
   },

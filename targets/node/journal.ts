@@ -1,0 +1,126 @@
+/** What a run tells while it goes: the progress line, metrics.jsonl, and measurements on the validation data when they are due. */
+import type { SchemeReport } from '../../runtime/federation/report.ts'
+import type { Run } from '../../runtime/federation/run.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { Setting } from './conduct.ts'
+import type { Flags } from './flags.ts'
+import { host } from './host.ts'
+import type { EvaluationEvent } from './metrics.ts'
+import { Metrics, readMetrics } from './metrics.ts'
+import { createProgress } from './progress.ts'
+
+type Scores = Pick<EvaluationEvent, 'accuracy' | 'loss' | 'macroF1'>
+const UNMEASURED: Scores = { accuracy: NaN, loss: NaN, macroF1: NaN }
+
+/** Rounds from one measurement to the next: an eighth of the run. `central` does all devices' steps in one. */
+function readEvery(flags: Flags, { scheme, steps }: Contract): number {
+  if (!flags.has('eval-every')) return Math.ceil(steps / 8)
+  return flags.integer('eval-every', 1) * (scheme === 'central' ? flags.integer('clients', 1) : 1)
+}
+
+export class Journal {
+  /** Rounds in the last checkpoint; none before the first. */
+  savedRound: number | undefined
+  private readonly setting: Setting
+  private readonly contract: Contract
+  private readonly path: string
+  private readonly before: Scores
+  private readonly every: number
+  private readonly progress = createProgress(process.stderr, { now: host.clock })
+  private metrics: Metrics
+  /** Steps done by each client. */
+  private done: number[]
+
+  private constructor(setting: Setting, contract: Contract, path: string, before: Scores) {
+    this.setting = setting
+    this.contract = contract
+    this.path = path
+    this.before = before
+    this.every = readEvery(setting.flags, contract)
+    this.done = contract.cuts.map(() => 0)
+    this.metrics = new Metrics(path, contract.scheme === 'sl', [])
+  }
+
+  static async open(setting: Setting, contract: Contract, path: string): Promise<Journal> {
+    const before = setting.validation.sequences.length > 0 ? await setting.evaluate(setting.initial) : UNMEASURED
+    return new Journal(setting, contract, path, before)
+  }
+
+  /** Takes over what the metrics hold of the rounds before a resumed run. */
+  begin(run: Run, resumed: boolean): void {
+    if (!resumed) return
+    this.done = this.done.map((_, client) => run.done(client))
+    const kept = readMetrics(this.path).filter((event) => (event.event === 'step' ? event.round < run.done(event.client) : event.round <= run.firstStep))
+    this.metrics = new Metrics(this.path, this.contract.scheme === 'sl', kept)
+    this.savedRound = run.firstStep
+    this.note(`going on from round ${run.firstStep} of ${this.contract.steps}`)
+  }
+
+  private get total(): number {
+    return this.contract.steps * this.contract.cuts.length
+  }
+
+  private get finished(): number {
+    return this.done.reduce((sum, steps) => sum + steps, 0)
+  }
+
+  private get last(): Scores & { round: number } {
+    return this.metrics.evaluations.at(-1) ?? { ...this.before, round: 0 }
+  }
+
+  ready(): void {
+    this.progress.update(this.finished, this.total, `${this.contract.scheme}: training`)
+  }
+
+  step(client: number, step: number, loss: number): void {
+    this.done[client] = step + 1
+    this.metrics.addStep(step, client, loss)
+    const { accuracy } = this.last
+    const measured = Number.isNaN(accuracy) ? '' : `, accuracy ${(100 * accuracy).toFixed(1)} %`
+    this.progress.update(this.finished, this.total, `${this.contract.scheme}: loss ${loss.toFixed(3)}${measured}`)
+  }
+
+  member(client: number, what: string): void {
+    if (what !== 'joined' && !(what === 'left' && this.finished >= this.total)) this.note(`device ${client} ${what}`)
+  }
+
+  /** After an aggregation: measures where it is due and has not been done before a stop. */
+  async interval(step: number, vector: Float32Array): Promise<void> {
+    const { round } = this.last
+    const due = step - round >= this.every || step === this.contract.steps
+    if (!due || round === step || Number.isNaN(this.before.accuracy)) return
+    const { accuracy, loss, macroF1 } = await this.setting.evaluate(vector)
+    this.metrics.addEvaluation({ event: 'eval', round: step, accuracy, loss, macroF1 })
+  }
+
+  note(line: string): void {
+    this.progress.note(line)
+  }
+
+  flush(round: number): void {
+    this.metrics.flush(round)
+  }
+
+  /** The line for a run that is interrupted. */
+  interrupt(directory: string): string {
+    this.progress.end()
+    if (this.savedRound === undefined) return 'interrupted before the first checkpoint: the same command starts again'
+    return `interrupted: the same command with --resume goes on from round ${this.savedRound} of ${this.contract.steps} in ${directory}`
+  }
+
+  end(): void {
+    this.progress.end()
+  }
+
+  /** What the report says beside the run's own account. Numbers that were not measured are NaN, null in JSON. */
+  summary(): Pick<SchemeReport, 'accuracyBefore' | 'accuracyAfter' | 'macroF1After' | 'lossAfter' | 'majorityAccuracy' | 'losses' | 'evaluations'> {
+    const { validation, labels } = this.setting
+    const counts = labels.map((_, label) => validation.labels.filter((truth) => truth === label).length)
+    return {
+      accuracyBefore: this.before.accuracy, accuracyAfter: this.last.accuracy, macroF1After: this.last.macroF1, lossAfter: this.last.loss,
+      majorityAccuracy: Math.max(...counts) / (validation.labels.length || NaN),
+      losses: this.metrics.losses.map(({ round, client, loss }) => ({ round, client, loss })),
+      evaluations: this.metrics.evaluations.map(({ round, accuracy, loss }) => ({ round, accuracy, loss })),
+    }
+  }
+}

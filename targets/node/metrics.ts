@@ -1,0 +1,92 @@
+/**
+ * metrics.jsonl: one object a line, a step of a device or a measurement. Lines stand in the order of rounds and clients,
+ * whatever the order of work, so two runs of one seed give the same file, and so does one that was stopped and resumed.
+ */
+import { appendFileSync, existsSync } from 'node:fs'
+import { readText, saveAtomic, unwritten } from './host.ts'
+
+export type StepEvent = { event: 'step'; round: number; client: number; step: number; loss: number }
+export type EvaluationEvent = { event: 'eval'; round: number; accuracy: number; loss: number; macroF1: number }
+export type MetricsEvent = StepEvent | EvaluationEvent
+
+const NUMBERS = { step: ['round', 'client', 'step', 'loss'], eval: ['round', 'accuracy', 'loss', 'macroF1'] } as const
+
+/** The event of one line, or none where the line is damaged, as the last of a killed run may be. */
+function parseLine(line: string): MetricsEvent[] {
+  try {
+    const value = JSON.parse(line) as MetricsEvent
+    const fields = value as unknown as Readonly<Record<string, unknown>>
+    return NUMBERS[value.event].every((name) => typeof fields[name] === 'number') ? [value] : []
+  } catch {
+    return []
+  }
+}
+
+/** What an earlier run has written, without damaged lines. */
+export function readMetrics(path: string): MetricsEvent[] {
+  return existsSync(path) ? readText(path).split('\n').flatMap(parseLine) : []
+}
+
+function formatLines(events: readonly MetricsEvent[]): string {
+  return events.map((event) => `${JSON.stringify(event)}\n`).join('')
+}
+
+export class Metrics {
+  readonly losses: StepEvent[] = []
+  readonly evaluations: EvaluationEvent[] = []
+  private readonly path: string
+  /** Devices take turns: lines stand in the order of work. */
+  private readonly inTurns: boolean
+  private kept: readonly MetricsEvent[] | null
+  /** By round and client: a device that comes back does some steps again. */
+  private pending = new Map<string, StepEvent>()
+
+  /** Nothing is written before the first flush, which replaces the file by `kept` and what came since. */
+  constructor(path: string, inTurns: boolean, kept: readonly MetricsEvent[]) {
+    this.path = path
+    this.inTurns = inTurns
+    this.kept = kept
+    kept.forEach((event) => this.remember(event))
+  }
+
+  private remember(event: MetricsEvent): void {
+    if (event.event === 'step') this.losses.push(event)
+    else this.evaluations.push(event)
+  }
+
+  addStep(round: number, client: number, loss: number): void {
+    this.pending.set(`${round}/${client}`, { event: 'step', round, client, step: round, loss })
+  }
+
+  /** A measurement after `round` rounds; the steps before it go first. */
+  addEvaluation(event: EvaluationEvent): void {
+    this.write([...this.take(event.round), event])
+  }
+
+  /** Writes the steps of the rounds before `round`: all that will come of them has come. */
+  flush(round: number): void {
+    this.write(this.take(round))
+  }
+
+  private take(round: number): StepEvent[] {
+    const all = [...this.pending.values()]
+    const ready = this.inTurns ? all : all.filter((event) => event.round < round).sort((a, b) => a.round - b.round || a.client - b.client)
+    for (const event of ready) this.pending.delete(`${event.round}/${event.client}`)
+    return ready
+  }
+
+  private write(events: readonly MetricsEvent[]): void {
+    events.forEach((event) => this.remember(event))
+    if (this.kept) saveAtomic(this.path, formatLines([...this.kept, ...events]))
+    else this.append(formatLines(events))
+    this.kept = null
+  }
+
+  private append(text: string): void {
+    try {
+      appendFileSync(this.path, text)
+    } catch (error) {
+      unwritten(error, this.path)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** The server's memory: what one more device adds, the same figures as the forecast, and a process that really takes them. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { FLAGS, formatRows, measureRows, planServer } from '../../scripts/memory.ts'
+import type { Row } from '../../scripts/memory.ts'
+import { forecastRun } from '../../runtime/federation/forecast.ts'
+import type { ModelConfig } from '../../runtime/model/config.ts'
+import { layoutOf } from '../../runtime/model/layout.ts'
+import { planStage } from '../../runtime/model/plan.ts'
+import type { Scheme } from '../../runtime/split/contract.ts'
+import { SCHEMES } from '../../runtime/split/contract.ts'
+import { parseFlags } from '../../targets/node/flags.ts'
+import { readCuts, readLora } from '../../targets/node/options.ts'
+import { openKernelBuild } from '../kernels.ts'
+
+const CONFIG: ModelConfig = {
+  vocabSize: 97, hiddenSize: 24, layers: 4, heads: 3, intermediateSize: 40, positionsMax: 64, typesMax: 2, layerNormEps: 1e-12, labels: [],
+}
+const ALIGNMENT_BYTES = 64
+
+const kernel = await openKernelBuild('simd')
+const flags = parseFlags(FLAGS, ['--batch', '4', '--max-length', '16', '--rank', '3'], 0)
+
+const plansOf = (scheme: Scheme, devices: number) => planServer(flags, CONFIG, scheme, devices).map((spec) => planStage(spec, kernel.exports).memory)
+const usedBytes = (scheme: Scheme, devices: number) => plansOf(scheme, devices).reduce((sum, plan) => sum + plan.usedBytes, 0)
+
+test('kerf: one more device adds its adapter set with two moments, to the byte', () => {
+  const cuts = readCuts(flags, 24, CONFIG.layers)
+  for (let devices = 3; devices <= 24; devices++) {
+    const { count } = layoutOf(CONFIG, readLora(flags), 6, cuts[devices - 1], CONFIG.layers)
+    const part = Math.ceil((4 * count) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    assert.is(usedBytes('kerf', devices) - usedBytes('kerf', devices - 1), 3 * part, `device ${devices - 1}`)
+  }
+})
+
+test('sl and splitlora: the server does not depend on the number of devices', () => {
+  for (const scheme of ['sl', 'splitlora'] as const) assert.equal(plansOf(scheme, 24), plansOf(scheme, 2))
+})
+
+test('sfl: a model for each device', () => {
+  assert.is(plansOf('sfl', 24).length, 24)
+  assert.is(usedBytes('sfl', 24), 4 * usedBytes('sfl', 6))
+})
+
+test('every scheme: the same bytes as the forecast', () => {
+  const input = { config: CONFIG, labels: 6, adapter: readLora(flags), batch: 4, tokens: 16, longest: 16, interval: 10, codec: 'f32' as const }
+  for (const scheme of SCHEMES) {
+    for (const devices of [2, 6]) {
+      const { serverBytes } = forecastRun({ ...input, cuts: readCuts(flags, devices, CONFIG.layers) }, scheme, kernel, () => 0)
+      assert.is(plansOf(scheme, devices).reduce((sum, { bytes }) => sum + bytes, 0), serverBytes, `${scheme} with ${devices}`)
+    }
+  }
+})
+
+test('a process takes what the plan says', async () => {
+  const [kerf, sfl] = await measureRows(['--lengths', '64'], [{ scheme: 'kerf', devices: 6 }, { scheme: 'sfl', devices: 6 }])
+  for (const row of [kerf, sfl]) {
+    assert.is(row.linearBytes, row.planBytes)
+    assert.ok(row.residentBytes > 0.9 * row.planBytes, `${row.scheme}: expected ${row.planBytes} resident bytes, got ${row.residentBytes}`)
+    assert.ok(row.residentBytes < row.planBytes + 2 ** 24, `${row.scheme}: expected about ${row.planBytes} resident bytes, got ${row.residentBytes}`)
+  }
+  assert.ok(kerf.residentBytes < 0.5 * sfl.residentBytes)
+})
+
+test('the table shows growth from row to row of one scheme', () => {
+  const row = (scheme: Scheme, devices: number, bytes: number): Row => (
+    { scheme, devices, planBytes: bytes, linearBytes: bytes, residentBytes: 10 * bytes, arrayBufferBytes: 0, externalBytes: 1 })
+  const lines = formatRows([row('kerf', 2, 1000), row('kerf', 6, 1400), row('sl', 2, 7)]).split('\n')
+  assert.match(lines[1], /^kerf +2 +1 000 +1 000 +10 000 +0 +1$/)
+  assert.match(lines[2], /^kerf +6 +1 400 +1 400 +14 000 +0 +1 +100 +1 000$/)
+  assert.match(lines[3], /^sl +2 +7 +7 +70 +0 +1$/)
+})
+
+test.run()

@@ -1,0 +1,28 @@
+/** A host whose time stands still until a test moves it, so that no device is late by accident. */
+import type { Host } from '../../runtime/split/host.ts'
+
+export type TestHost = Host & {
+  /** Moves time on and calls what falls due. */
+  advance(ms: number): void
+}
+
+export function createTestHost(): TestHost {
+  let now = 0
+  const timers = new Set<{ at: number; done: () => void }>()
+  return {
+    clock: () => now,
+    turn: () => new Promise((resolve) => { setImmediate(resolve) }),
+    after(ms, done) {
+      const timer = { at: now + ms, done }
+      timers.add(timer)
+      return () => { timers.delete(timer) }
+    },
+    advance(ms) {
+      now += ms
+      for (const timer of [...timers].filter(({ at }) => at <= now)) {
+        timers.delete(timer)
+        timer.done()
+      }
+    },
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * A server and its devices in one thread, joined by link pairs that a test may watch,
+ * alter or cut. Time stands still (clock.ts) and a run that hangs is an error.
+ */
+import { KerfError } from '../../runtime/error.ts'
+import type { Run, RunResult } from '../../runtime/federation/run.ts'
+import { startRun } from '../../runtime/federation/run.ts'
+import type { Kernel, KernelBuild } from '../../runtime/kernel/load.ts'
+import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import { ADAMW } from '../../runtime/model/stage.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { DeviceOptions, Provisions } from '../../runtime/split/device.ts'
+import { runDevice } from '../../runtime/split/device.ts'
+import type { Executor } from '../../runtime/split/executor.ts'
+import { openExecutor } from '../../runtime/split/executor.ts'
+import type { Link } from '../../runtime/split/link.ts'
+import { createLinkPair } from '../../runtime/split/link.ts'
+import type { SchedulerName } from '../../runtime/split/schedule.ts'
+import type { Crc32c, FrameType } from '../../runtime/wire/frame.ts'
+import { FRAME_TYPES } from '../../runtime/wire/frame.ts'
+import { openKernelBuild } from '../kernels.ts'
+import type { TestHost } from './clock.ts'
+import { createTestHost } from './clock.ts'
+import { FINGERPRINT, RUN, config, makeInitial, makeShares, openChecksum, weights } from './model.ts'
+
+export const DEADLINE_MS = 1000
+/** Of real time: no run of these tests takes a tenth of it. */
+const HANG_MS = 20_000
+
+export type Direction = 'up' | 'down'
+/** One frame as it passes a link. */
+export type Passage = { direction: Direction; client: number; type: FrameType; step: number; bytes: Uint8Array }
+/** What becomes of a frame: the same, another, several, none, or the end of the link instead of it or after it. */
+export type Fate = Uint8Array | readonly Uint8Array[] | 'lose' | 'cut' | 'cut-after' | void
+export type Watch = (passage: Passage) => Fate
+export type Step = { client: number; step: number; loss: number }
+/** How a device's connection ended: the run's end, a broken link, or the refusal it met. */
+export type Ending = 'done' | 'lost' | KerfError
+
+export type Setup = {
+  contract: Contract
+  build?: KernelBuild
+  scheduler?: SchedulerName
+  shares?: readonly TokenizedDataset[]
+  initial?: Float32Array
+  resume?: Uint8Array
+  /** Answers as a worker does: some turns later, in the order of the calls. */
+  slowExecutors?: boolean
+  save?: (bytes: Uint8Array, step: number) => Promise<void>
+  wrapExecutor?: (executor: Executor) => Executor
+}
+
+export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'progress'>> & { watch?: Watch; provide?: (provisions: Provisions) => Provisions }
+
+export type Scene = {
+  run: Run
+  host: TestHost
+  crc32c: Crc32c
+  contract: Contract
+  steps: Step[]
+  events: string[]
+  /** Files in the order in which they were saved. */
+  saves: { step: number; bytes: Uint8Array }[]
+  intervals: { step: number; vector: Float32Array }[]
+  passages: Passage[]
+  /** Joins a client's device on a new link. */
+  join(client: number, options?: JoinOptions): Promise<Ending>
+  /** A bare link to the server, for what no honest device sends; its frames pass as `client`'s. */
+  connect(client: number, watch?: Watch): Link
+  /** Resolves once `condition` holds, looked at after each turn. */
+  until(condition: () => boolean, what: string): Promise<void>
+  /** Lets everything happen that needs no time, then moves time by `ms`. */
+  wait(ms: number): Promise<void>
+  /** The run's result, or an error when it hangs. */
+  finish(): Promise<RunResult>
+}
+
+function nameType(byte: number): FrameType {
+  return (Object.keys(FRAME_TYPES) as FrameType[]).find((type) => FRAME_TYPES[type] === byte) ?? 'error'
+}
+
+function describe(client: number, direction: Direction, bytes: Uint8Array): Passage {
+  const step = bytes.length >= 36 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(32, true) : 0
+  return { direction, client, type: nameType(bytes[5]), step, bytes }
+}
+
+/** A link's end whose frames pass `watch` both ways. */
+function watchLink(link: Link, client: number, passages: Passage[], watch: Watch): Link {
+  const pass = (direction: Direction, bytes: Uint8Array): readonly Uint8Array[] => {
+    const passage = describe(client, direction, bytes)
+    const fate = watch(passage)
+    if (fate === 'cut') link.close()
+    const frames = fate === undefined || fate === 'cut-after' ? [bytes] : typeof fate === 'string' ? [] : fate instanceof Uint8Array ? [fate] : fate
+    for (const frame of frames) passages.push(describe(client, direction, frame))
+    if (fate === 'cut-after') setImmediate(() => link.close())
+    return frames
+  }
+  const arrived: Uint8Array[] = []
+  return {
+    send: (frame) => { for (const bytes of pass('up', frame)) link.send(bytes) },
+    async receive() {
+      while (arrived.length === 0) {
+        const bytes = await link.receive()
+        if (!bytes) return null
+        arrived.push(...pass('down', bytes))
+      }
+      return arrived.shift()!
+    },
+    close: () => link.close(),
+  }
+}
+
+/** An executor whose answers come some turns after the calls, in their order. */
+function slowDown(executor: Executor): Executor {
+  let queue: Promise<unknown> = Promise.resolve()
+  const later = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(async () => {
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => { setImmediate(resolve) })
+      return work()
+    })
+    queue = result.catch(() => {})
+    return result
+  }
+  return {
+    step: (input) => later(() => executor.step(input)),
+    read: (set) => later(() => executor.read(set)),
+    write: (set, state) => later(() => executor.write(set, state)),
+    memory: () => executor.memory(),
+  }
+}
+
+function orHang<T>(promise: Promise<T>, what: () => string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`hangs: ${what()}`)), HANG_MS)
+    promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
+export async function openScene(setup: Setup): Promise<Scene> {
+  const { contract, build = 'simd', scheduler = 'longest-backward', shares = makeShares(contract.cuts.length), slowExecutors = false } = setup
+  const [kernel, crc32c] = [await openKernelBuild(build), await openChecksum()]
+  const initial = setup.initial ?? await makeInitial(contract.seed, build)
+  const host = createTestHost()
+  const steps: Step[] = [], events: string[] = [], passages: Passage[] = []
+  const saves: Scene['saves'] = [], intervals: Scene['intervals'] = []
+  const wrap = (executor: Executor) => (setup.wrapExecutor ?? ((same: Executor) => same))(slowExecutors ? slowDown(executor) : executor)
+  const run = startRun({
+    contract, config, kernel, crc32c, host, run: RUN, scheduler, deadlineMs: DEADLINE_MS, joinDeadlineMs: 60 * DEADLINE_MS, initial,
+    openExecutor: async (spec) => wrap(await openExecutor(kernel, spec, weights,
+      { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }, host.clock)),
+    resume: setup.resume ? { bytes: setup.resume, field: 'checkpoint' } : undefined,
+    async save(bytes, step) {
+      await setup.save?.(bytes, step)
+      saves.push({ step, bytes })
+    },
+    on: {
+      ready: () => events.push('ready'),
+      step: (client, step, loss) => { steps.push({ client, step, loss }) },
+      member: (client, what) => { events.push(`${client} ${what}`) },
+      interval: async (step, vector) => { intervals.push({ step, vector }) },
+    },
+  })
+  run.result.catch(() => {})
+  const connect = (client: number, watch: Watch = () => {}): Link => {
+    const [near, far] = createLinkPair()
+    void run.server.attend(far)
+    return watchLink(near, client, passages, watch)
+  }
+  const state = () => run.server.members.map(({ client, turn, step, ready }) => `${client} ${turn} at ${step}${ready ? '' : ' absent'}`).join(', ')
+  return {
+    run, host, crc32c, contract, steps, events, saves, intervals, passages, connect,
+    join: (client, options = {}) => joinDevice(client, options, connect(client, options.watch), { host, kernel, crc32c }, shares[client]),
+    until(condition, what) {
+      const look = async () => { while (!condition()) await host.turn() }
+      return orHang(look(), () => `${what}; ${state()}`)
+    },
+    async wait(ms) {
+      const quiet = async () => {
+        for (let still = 0, seen = -1; still < 50; still = passages.length === seen ? still + 1 : 0) {
+          seen = passages.length
+          await host.turn()
+        }
+      }
+      await quiet()
+      host.advance(ms)
+      await quiet()
+    },
+    finish: () => orHang(run.result, state),
+  }
+}
+
+async function joinDevice(
+  client: number, { name = `device ${client}`, client: wanted = client, progress, provide = (same) => same }: JoinOptions,
+  link: Link, party: { host: TestHost; kernel: Kernel; crc32c: Crc32c }, data: TokenizedDataset,
+): Promise<Ending> {
+  try {
+    const done = await runDevice({
+      name, client: wanted, link, progress, ...party,
+      provide: async () => provide({ config, weights, fingerprint: FINGERPRINT, data }),
+    })
+    return done ? 'done' : 'lost'
+  } catch (error) {
+    if (error instanceof KerfError) return error
+    throw error
+  } finally {
+    link.close()
+  }
+}
+
+export type Outcome = RunResult & Pick<Scene, 'steps' | 'events' | 'saves' | 'intervals' | 'passages'> & { endings: Ending[] }
+
+/** A whole run in which every device joins; `watch` sees all links. A device whose link breaks joins again. */
+export async function train(setup: Setup, watch?: Watch): Promise<Outcome> {
+  const scene = await openScene(setup)
+  const stay = async (client: number): Promise<Ending> => {
+    for (;;) {
+      const ending = await scene.join(client, { watch })
+      if (ending !== 'lost') return ending
+    }
+  }
+  const endings = Promise.all(setup.contract.cuts.map((_, client) => stay(client)))
+  const result = await scene.finish()
+  const { steps, events, saves, intervals, passages } = scene
+  return { ...result, steps, events, saves, intervals, passages, endings: await endings }
+}
+
+/** Losses as `client:step`, each as last told, for comparison of runs that took steps in another order or twice. */
+export function sortLosses(steps: readonly Step[]): [string, number][] {
+  const told = new Map(steps.map(({ client, step, loss }) => [`${client}:${step}`, loss]))
+  return [...told].sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
