@@ -132,7 +132,7 @@ async function account(server: Server, contract: Contract, executors: readonly E
     client, cut, samples: share!.samples, labelCounts: share!.labelCounts, memoryBytes: share!.memoryBytes,
     upBytes, downBytes, computeMs: stats?.computeMs ?? 0, waitMs: stats?.waitMs ?? 0, steps: step, drops,
   }))
-  const deviceSpans = server.members.flatMap(({ client, stats }) => (stats?.spans ?? []).map((span): Span => ({ party: `device ${client}`, ...span })))
+  const deviceSpans = server.members.flatMap(({ client, stats }) => (stats?.spans ?? []).map((span): Span => ({ ...span, party: `device ${client}` })))
   const timeline = [...server.spans, ...deviceSpans].sort((a, b) => a.beginMs - b.beginMs)
   const origin = timeline[0]?.beginMs ?? 0
   return {

@@ -1,4 +1,4 @@
-/** An activation frame as the server takes it: refused before it is queued, so that a bad one costs nobody else. */
+/** What a device sends for a step, as the server takes it: refused before it is queued, so that a bad one costs nobody else. */
 import { refuse } from '../error.ts'
 import { decodeTensor } from '../wire/codec.ts'
 import type { Frame } from '../wire/frame.ts'
@@ -16,6 +16,12 @@ export function readActivation(frame: Pick<Frame, 'tensors' | 'metadata'>, contr
   checkOffsets(offsets, rows, share.longest)
   checkLabels(labels, offsets.length - 1, contract.labels.length)
   return { offsets, labels, activation: decodeTensor(contract.codec, 'activation', frame.tensors, rows, width) }
+}
+
+/** The loss that a device with the whole model reports instead; refuses `report-loss`. */
+export function readLoss({ metadata }: Pick<Frame, 'metadata'>): number {
+  const loss = Number(metadata.loss ?? NaN)
+  return Number.isFinite(loss) ? loss : refuse('report-loss', 'report.loss', 'a finite number', metadata.loss ?? 'none')
 }
 
 function checkOffsets(offsets: Int32Array, rows: number, longest: number): void {

@@ -2,6 +2,7 @@
  * One side of one connection: numbers outgoing frames, checks incoming ones against
  * what is expected now, and counts bytes. Device and server use the same.
  */
+import type { KerfError } from '../error.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameExpectation, FrameType } from '../wire/frame.ts'
 import { decodeFrame, encodeFrame } from '../wire/frame.ts'
@@ -37,6 +38,11 @@ export class Channel {
     this.link.send(bytes)
   }
 
+  /** Sends an error frame, short enough for its limit even where every character is escaped. */
+  sendError({ code, field, message }: KerfError): void {
+    this.send('error', { metadata: { code, field: clip(field, FIELD_CHARS_MAX), message: clip(message, MESSAGE_CHARS_MAX) } })
+  }
+
   /** The next frame's bytes, or null when the link has closed. */
   async receive(): Promise<Uint8Array | null> {
     const bytes = await this.link.receive()
@@ -60,6 +66,14 @@ export class Channel {
   close(): void {
     this.link.close()
   }
+}
+
+const FIELD_CHARS_MAX = 100
+const MESSAGE_CHARS_MAX = 400
+
+/** The first `count` characters, and no half of one. */
+function clip(text: string, count: number): string {
+  return text.slice(0, count).replace(/[\ud800-\udbff]$/, '')
 }
 
 function limit(tensors: readonly TensorExpectation[]): { bodyBytesMax?: number } {

@@ -25,6 +25,8 @@ export type Member = {
   until: number
   /** The first step whose loss has not been told; a device that begins again computes old ones anew. */
   told: number
+  /** Connections since then, within an interval. */
+  returns: number
   arrived: Arrived | null
   /** The server is computing this member's step. */
   served: boolean
@@ -46,7 +48,7 @@ export type Member = {
 
 export function createMember(client: number, cut: number): Member {
   return {
-    client, cut, name: null, channel: null, epoch: 0, share: null, ready: false, turn: 'idle', step: 0, until: 0, told: 0,
+    client, cut, name: null, channel: null, epoch: 0, share: null, ready: false, turn: 'idle', step: 0, until: 0, told: 0, returns: 0,
     arrived: null, served: false, upload: null, snapshots: new Map(), stateStep: 0, silentSinceMs: 0, gradientSentMs: null, tailMs: null,
     upBytes: 0, downBytes: 0, drops: 0, stats: null,
   }

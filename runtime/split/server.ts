@@ -14,7 +14,7 @@ import { joinStates, sliceState } from '../model/stage.ts'
 import { encodeTensor } from '../wire/codec.ts'
 import type { Crc32c, Frame } from '../wire/frame.ts'
 import type { TensorInput } from '../wire/safetensors.ts'
-import { readActivation } from './activation.ts'
+import { readActivation, readLoss } from './activation.ts'
 import type { ActivationBatch } from './activation.ts'
 import type { Expected } from './channel.ts'
 import { Channel } from './channel.ts'
@@ -55,6 +55,9 @@ export type ServerOptions = {
   }
 }
 
+/** Returns of a device within an interval without a new step between them, before it is left out: links that flap hold nobody up for ever. */
+export const RETURNS_MAX = 8
+
 export type Interval = {
   clients: readonly number[]
   begin: number
@@ -74,6 +77,8 @@ export class Server {
   private places: readonly (Place | null)[] = []
   private readonly signal = createSignal()
   private arrivals = 0
+  /** The server's halves of states that are being read. */
+  private readonly reads = new Set<Promise<void>>()
   private interval: Interval | null = null
   private finished = false
   /** What devices of a run that failed are told. */
@@ -94,11 +99,7 @@ export class Server {
     let member: Member | null = null
     try {
       member = await this.greet(channel)
-      while (member) {
-        const bytes = await channel.receive()
-        if (!bytes || member.channel !== channel) break
-        await this.take(member, channel, bytes)
-      }
+      if (member) await this.converse(member, channel)
     } catch (error) {
       this.reject(channel, member, error)
     }
@@ -106,10 +107,18 @@ export class Server {
     channel.close()
   }
 
+  private async converse(member: Member, channel: Channel): Promise<void> {
+    // Listened to from here on without a break: a link that closes is noticed at once, and its device may come back.
+    const first = channel.receive()
+    void first.then((bytes) => { if (!bytes) this.drop(member, channel) })
+    await this.admit(member, channel)
+    for (let bytes = await first; bytes && member.channel === channel; bytes = await channel.receive()) this.take(member, channel, bytes)
+  }
+
   private reject(channel: Channel, member: Member | null, error: unknown): void {
     const known = error instanceof KerfError ? error : new KerfError('server', 'server', `server: expected to serve this, got ${String(error)}`)
     if (member) this.options.on.member(member.client, `refused: ${known.message}`)
-    tell(channel, known)
+    channel.sendError(known)
   }
 
   /** Work of the server's own within a connection: an error there is no device's fault and ends the run. */
@@ -147,15 +156,16 @@ export class Server {
         if (member.share && JSON.stringify(member.share) !== JSON.stringify(share)) {
           refuse('share-changed', 'ready.share', JSON.stringify(member.share), JSON.stringify(share))
         }
+        on.member(member.client, member.share ? 'came back' : 'joined')
         member.share = share
-        await this.admit(member, channel)
-        on.member(member.client, member.epoch > 1 ? 'came back' : 'joined')
         return member
       }
     } catch (error) {
       this.reject(channel, member, error)
     }
     this.drop(member, channel)
+    // A number belongs to the first that is ready for it, not to one that only asked.
+    if (!member.share) member.name = null
     return null
   }
 
@@ -168,7 +178,7 @@ export class Server {
     const chosen = wanted === 'any' ? known ?? free.find((member) => member.name === null) : this.members[Number(wanted)]
     if (!chosen) return refuse('client-unknown', 'hello.client', `a free client of 0 … ${this.members.length - 1}`, wanted)
     if (chosen.channel !== null || (chosen.name !== null && chosen.name !== name)) {
-      refuse('client-taken', 'hello.client', `a client that no other device holds; ${chosen.client} is ${chosen.name}`, wanted)
+      refuse('client-taken', 'hello.client', `a client that no other device holds; ${chosen.client} is ${JSON.stringify(chosen.name)}`, wanted)
     }
     return chosen
   }
@@ -186,6 +196,10 @@ export class Server {
    */
   private async restart(member: Member, channel: Channel, { begin, start }: Interval): Promise<void> {
     const { client, snapshots } = member
+    if (++member.returns > RETURNS_MAX) {
+      member.turn = 'left'
+      return this.options.on.member(client, `left out: came back ${RETURNS_MAX} times without a new step`)
+    }
     const shared = this.isShared()
     const step = shared ? member.step : snapshots.has(this.saved) ? this.saved : begin
     const state = snapshots.get(step) ?? snapshots.get(this.saved) ?? start(client)
@@ -207,10 +221,11 @@ export class Server {
     if (member.channel !== channel) return
     member.upBytes += channel.receivedBytes
     member.downBytes += channel.sentBytes
+    // One that only asked has not been heard of: who is waited for is not waited for longer.
+    if (member.ready) member.silentSinceMs = this.options.host.clock()
     member.channel = null
     member.ready = false
     member.arrived = null
-    member.silentSinceMs = this.options.host.clock()
     if (!this.finished) {
       member.drops++
       this.options.on.member(member.client, 'left')
@@ -230,15 +245,13 @@ export class Server {
     return { types: { activation: activationExpectation(contract, member.share!, config.hiddenSize) }, step }
   }
 
-  private async take(member: Member, channel: Channel, bytes: Uint8Array): Promise<void> {
+  private take(member: Member, channel: Channel, bytes: Uint8Array): void {
     const { host, contract, config } = this.options
     const frame = channel.decode(bytes, this.expected(member))
     member.silentSinceMs = host.clock()
     if (frame.type === 'activation' || frame.type === 'report') this.takeWork(member, frame)
     else if (frame.type === 'state') {
-      const device = stateFrom(deviceLayout(config, contract, member.client), frame)
-      member.stateStep = frame.step
-      member.snapshots.set(frame.step, await this.own(this.complete(member, device)))
+      this.keepState(member, frame.step, stateFrom(deviceLayout(config, contract, member.client), frame))
     } else if (frame.type === 'adapter') {
       member.upload = vectorFrom(deviceLayout(config, contract, member.client), frame)
       member.turn = 'done'
@@ -247,6 +260,17 @@ export class Server {
       if (this.finished) channel.close()
     }
     this.signal.notify()
+  }
+
+  /** The server's half is read before anything else is done with it, and its answer not waited for. */
+  private keepState(member: Member, step: number, device: SetState): void {
+    member.stateStep = step
+    const read = this.own(this.complete(member, device)).then((state) => { member.snapshots.set(step, state) }, () => {})
+    this.reads.add(read)
+    void read.then(() => {
+      this.reads.delete(read)
+      this.signal.notify()
+    })
   }
 
   private takeWork(member: Member, frame: Frame): void {
@@ -304,7 +328,9 @@ export class Server {
     this.interval = interval
     const now = this.options.host.clock()
     for (const member of working) {
-      Object.assign(member, { turn: 'working', step: begin, until, stateStep: begin, arrived: null, upload: null, gradientSentMs: null, silentSinceMs: now })
+      Object.assign(member, {
+        turn: 'working', step: begin, until, stateStep: begin, returns: 0, arrived: null, upload: null, gradientSentMs: null, silentSinceMs: now,
+      })
       if (member.ready) this.sendOrder(member, begin, start(member.client))
     }
     await this.serve(working)
@@ -346,15 +372,19 @@ export class Server {
     // With a model for each device nobody waits for a turn.
     const parallel = contract.scheme === 'sfl' || isWhole(contract.scheme)
     for (;;) {
+      await this.saveRound(working)
+      // What came in the meantime is taken in before anybody is found silent.
       await host.turn()
       if (this.failure) throw this.failure.error
-      await this.saveRound(working)
-      if (working.every(({ turn }) => turn !== 'working')) return
+      if (working.every(({ turn }) => turn !== 'working')) break
       const next = this.chooseNext(working, parallel)
       if (!next) await this.waitForMembers(working)
       else if (parallel) void this.serveNext(next)
       else await this.serveNext(next)
     }
+    await Promise.all(this.reads)
+    if (this.failure) throw this.failure.error
+    await this.saveRound(working)
   }
 
   private chooseNext(working: readonly Member[], parallel: boolean): Member | null {
@@ -431,7 +461,12 @@ export class Server {
     member.gradientSentMs = member.silentSinceMs = host.clock()
     if (step < member.told) return
     member.told = step + 1
-    on.step(member.client, step, loss)
+    member.returns = 0
+    try {
+      on.step(member.client, step, loss)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   private account(member: Member, step: number, beginMs: number, endMs: number): void {
@@ -462,7 +497,7 @@ export class Server {
   private dismiss(member: Member, reason: KerfError | null): void {
     const { channel } = member
     if (!channel) return
-    if (reason) tell(channel, reason)
+    if (reason) channel.sendError(reason)
     this.drop(member, channel)
     channel.close()
   }
@@ -499,23 +534,3 @@ export class Server {
     for (const member of this.members) this.dismiss(member, this.stopped)
   }
 }
-
-/** The loss that a device with the whole model reports. */
-function readLoss({ metadata }: Pick<Frame, 'metadata'>): number {
-  const loss = Number(metadata.loss ?? NaN)
-  return Number.isFinite(loss) ? loss : refuse('report-loss', 'report.loss', 'a finite number', metadata.loss ?? 'none')
-}
-
-const FIELD_CHARS_MAX = 100
-const MESSAGE_CHARS_MAX = 400
-
-/** An error frame; short enough for its limit even where every character is escaped. */
-function tell(channel: Channel, { code, field, message }: KerfError): void {
-  channel.send('error', { metadata: { code, field: clip(field, FIELD_CHARS_MAX), message: clip(message, MESSAGE_CHARS_MAX) } })
-}
-
-/** The first `count` characters, and no half of one. */
-function clip(text: string, count: number): string {
-  return text.slice(0, count).replace(/[\ud800-\udbff]$/, '')
-}
-

@@ -2,12 +2,12 @@
 import type { SchemeReport } from '../../runtime/federation/report.ts'
 import type { Run } from '../../runtime/federation/run.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
-import type { Setting } from './conduct.ts'
 import type { Flags } from './flags.ts'
 import { host } from './host.ts'
 import type { EvaluationEvent } from './metrics.ts'
 import { Metrics, readMetrics } from './metrics.ts'
 import { createProgress } from './progress.ts'
+import type { Setting } from './setting.ts'
 
 type Scores = Pick<EvaluationEvent, 'accuracy' | 'loss' | 'macroF1'>
 const UNMEASURED: Scores = { accuracy: NaN, loss: NaN, macroF1: NaN }
@@ -31,19 +31,21 @@ export class Journal {
   /** Steps done by each client. */
   private done: number[]
 
-  private constructor(setting: Setting, contract: Contract, path: string, before: Scores) {
+  private constructor(setting: Setting, contract: Contract, path: string, every: number, before: Scores) {
     this.setting = setting
     this.contract = contract
     this.path = path
+    this.every = every
     this.before = before
-    this.every = readEvery(setting.flags, contract)
     this.done = contract.cuts.map(() => 0)
     this.metrics = new Metrics(path, contract.scheme === 'sl', [])
   }
 
+  /** Measures the set that the run begins with. */
   static async open(setting: Setting, contract: Contract, path: string): Promise<Journal> {
+    const every = readEvery(setting.flags, contract)
     const before = setting.validation.sequences.length > 0 ? await setting.evaluate(setting.initial) : UNMEASURED
-    return new Journal(setting, contract, path, before)
+    return new Journal(setting, contract, path, every, before)
   }
 
   /** Takes over what the metrics hold of the rounds before a resumed run. */
@@ -112,15 +114,21 @@ export class Journal {
     this.progress.end()
   }
 
+  /** Rounds as all schemes count them: `central` takes a round's samples of all devices in as many steps. */
+  private roundOf(step: number): number {
+    return this.contract.scheme === 'central' ? step / this.setting.flags.integer('clients', 1) : step
+  }
+
   /** What the report says beside the run's own account. Numbers that were not measured are NaN, null in JSON. */
-  summary(): Pick<SchemeReport, 'accuracyBefore' | 'accuracyAfter' | 'macroF1After' | 'lossAfter' | 'majorityAccuracy' | 'losses' | 'evaluations'> {
+  summary(): Pick<SchemeReport, 'rounds' | 'accuracyBefore' | 'accuracyAfter' | 'macroF1After' | 'lossAfter' | 'majorityAccuracy' | 'losses' | 'evaluations'> {
     const { validation, labels } = this.setting
     const counts = labels.map((_, label) => validation.labels.filter((truth) => truth === label).length)
     return {
+      rounds: this.roundOf(this.contract.steps),
       accuracyBefore: this.before.accuracy, accuracyAfter: this.last.accuracy, macroF1After: this.last.macroF1, lossAfter: this.last.loss,
       majorityAccuracy: Math.max(...counts) / (validation.labels.length || NaN),
-      losses: this.metrics.losses.map(({ round, client, loss }) => ({ round, client, loss })),
-      evaluations: this.metrics.evaluations.map(({ round, accuracy, loss }) => ({ round, accuracy, loss })),
+      losses: this.metrics.losses.map(({ round, client, loss }) => ({ round: this.roundOf(round), client, loss })),
+      evaluations: this.metrics.evaluations.map(({ round, accuracy, loss }) => ({ round: this.roundOf(round), accuracy, loss })),
     }
   }
 }

@@ -5,14 +5,15 @@ import type { Report, SchemeReport } from '../../runtime/federation/report.ts'
 import { formatTable } from '../../runtime/federation/table.ts'
 import { countOf } from '../../runtime/model/layout.ts'
 import { blockTensors, embeddingTensors, poolerTensors } from '../../runtime/model/names.ts'
-import type { Setting } from './conduct.ts'
-import { findAsset, readText, saveAtomic } from './host.ts'
+import { findAsset, readText, saveTogether } from './host.ts'
+import type { Setting } from './setting.ts'
 
 export const VERSION = '0.1.0'
 
 function describe({ flags, model, labels, adapter }: Setting, schemes: readonly SchemeReport[]): Report {
   const { config } = model
-  const tensors = [...embeddingTensors(config), ...poolerTensors(config), ...Array.from({ length: config.layers }, (_, block) => blockTensors(config, block)).flat()]
+  const blocks = Array.from({ length: config.layers }, (_, block) => blockTensors(config, block))
+  const tensors = [...embeddingTensors(config), ...poolerTensors(config), ...blocks.flat()]
   return {
     kerf: VERSION, command: ['kerf', ...process.argv.slice(2)].join(' '), seed: flags.integer('seed', 0),
     model: {
@@ -28,8 +29,7 @@ function describe({ flags, model, labels, adapter }: Setting, schemes: readonly 
 export function writeReport(setting: Setting, schemes: readonly SchemeReport[], out: string): void {
   const report = describe(setting, schemes)
   const text = `${JSON.stringify(report, null, 1)}\n`
-  saveAtomic(join(out, 'report.json'), text)
   const assets = { chartScript: readText(findAsset('assets/uPlot.iife.min.js')), chartStyle: readText(findAsset('assets/uPlot.min.css')) }
-  saveAtomic(join(out, 'report.html'), renderPage(report, assets))
+  saveTogether({ [join(out, 'report.json')]: text, [join(out, 'report.html')]: renderPage(report, assets) })
   process.stdout.write(setting.flags.on('json') ? text : `\n${formatTable(report)}\n${join(out, 'report.html')} shows curves, devices and a timeline.\n`)
 }

@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import { RETURNS_MAX } from '../../runtime/split/server.ts'
 import { expectBits } from './bits.ts'
 import type { Direction, Ending, Fate, Outcome, Setup, Watch } from './harness.ts'
 import { DEADLINE_MS, openScene, train } from './harness.ts'
@@ -57,13 +58,12 @@ for (const scheme of ['kerf', 'sfl', 'fl', 'sl'] as const) {
     test(`${scheme}, states every ${checkpointEvery} rounds: a device leaves at any moment, comes back, and nothing changes`, async () => {
       const contract = contractOf(scheme, { checkpointEvery })
       const expected = await train({ contract })
-      for (const moment of MOMENTS) {
-        for (const client of [0, 1]) {
-          const outcome = await train({ contract }, breakOnce(client, moment))
-          expectUndisturbed(outcome, expected, `device ${client} leaves ${moment.what}`)
-          assert.is(outcome.devices[client].drops, moment.types.includes('bye') ? 0 : 1, moment.what)
-          assert.is(outcome.devices[1 - client].drops, 0, moment.what)
-        }
+      for (const [index, moment] of MOMENTS.entries()) {
+        const client = (index + checkpointEvery) % 2
+        const outcome = await train({ contract }, breakOnce(client, moment))
+        expectUndisturbed(outcome, expected, `device ${client} leaves ${moment.what}`)
+        assert.is(outcome.devices[client].drops, moment.types.includes('bye') ? 0 : 1, moment.what)
+        assert.is(outcome.devices[1 - client].drops, 0, moment.what)
       }
     })
   }
@@ -113,12 +113,10 @@ test('splitlora: a device that comes back goes on beside the others, whatever is
   for (const checkpointEvery of [0, 1, 2]) {
     const contract = contractOf('splitlora', { checkpointEvery, cuts: [1, 2, 1] })
     for (const moment of [...MOMENTS, { what: 'at its state', direction: 'up', types: ['state'], step: 2, fate: 'cut' } as const]) {
-      for (const client of [0, 1]) {
-        const outcome = await train({ contract }, breakOnce(client, moment))
-        assert.equal(outcome.endings, ['done', 'done', 'done'], moment.what)
-        assert.is(outcome.steps.length, 18)
-        assert.ok(outcome.vector.every(Number.isFinite))
-      }
+      const outcome = await train({ contract }, breakOnce(1, moment))
+      assert.equal(outcome.endings, ['done', 'done', 'done'], moment.what)
+      assert.is(outcome.steps.length, 18)
+      assert.ok(outcome.vector.every(Number.isFinite))
     }
   }
 })
@@ -232,6 +230,29 @@ test('others that wait for the states of a device left out go on, under every sc
     assert.equal(await Promise.all(others), ['done', 'done'])
     assert.equal(scene.saves.at(-2)!.step, 11)
   }
+})
+
+test('a device whose link breaks at the same place again and again is left out until the next interval', async () => {
+  for (const scheme of ['kerf', 'fl'] as const) {
+    const contract = makeContract({ scheme, cuts: scheme === 'fl' ? [4, 4, 4] : [1, 2, 3], checkpointEvery: 1 })
+    const outcome = await train({ contract }, ({ client, type, step }) => (client === 1 && WORK.includes(type) && step === 2 ? 'cut' : undefined))
+    expectBits(outcome.vector, await trainFederated(contract, makeShares(3), await makeInitial(contract.seed), (client, begin) => client !== 1 || begin > 0), scheme)
+    assert.equal(outcome.endings, ['done', 'done', 'done'])
+    assert.is(outcome.devices[1].drops, RETURNS_MAX + 1)
+  }
+})
+
+test('strangers that ask for an absent device again and again do not make the others wait for it longer', async () => {
+  const contract = makeContract({ cuts: [1, 2, 3] })
+  const scene = await openScene({ contract })
+  const others = [scene.join(0), scene.join(2)]
+  assert.is(await scene.join(1, { watch: ({ type, step }) => (type === 'activation' && step === 1 ? 'cut' : undefined) }), 'lost')
+  for (let knock = 0; knock < 4; knock++) {
+    await scene.wait(DEADLINE_MS / 4)
+    void scene.join(1, { watch: ({ type }) => (type === 'ready' ? 'cut' : undefined) })
+  }
+  expectBits((await scene.finish()).vector, await trainFederated(contract, makeShares(3), await makeInitial(contract.seed), (client) => client !== 1))
+  assert.equal(await Promise.all(others), ['done', 'done'])
 })
 
 for (const scheme of ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central'] as const) {

@@ -47,10 +47,15 @@ export type Setup = {
   /** Answers as a worker does: some turns later, in the order of the calls. */
   slowExecutors?: boolean
   save?: (bytes: Uint8Array, step: number) => Promise<void>
+  tell?: (client: number, step: number, loss: number) => void
   wrapExecutor?: (executor: Executor) => Executor
 }
 
-export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'progress'>> & { watch?: Watch; provide?: (provisions: Provisions) => Provisions }
+export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'progress' | 'link'>> & {
+  watch?: Watch
+  /** What the device brings instead of the scene's model and its client's share. */
+  provide?: (provisions: Provisions) => Provisions
+}
 
 export type Scene = {
   run: Run
@@ -155,7 +160,10 @@ export async function openScene(setup: Setup): Promise<Scene> {
     },
     on: {
       ready: () => events.push('ready'),
-      step: (client, step, loss) => { steps.push({ client, step, loss }) },
+      step(client, step, loss) {
+        setup.tell?.(client, step, loss)
+        steps.push({ client, step, loss })
+      },
       member: (client, what) => { events.push(`${client} ${what}`) },
       interval: async (step, vector) => { intervals.push({ step, vector }) },
     },
@@ -166,10 +174,10 @@ export async function openScene(setup: Setup): Promise<Scene> {
     void run.server.attend(far)
     return watchLink(near, client, passages, watch)
   }
-  const state = () => run.server.members.map(({ client, turn, step, ready }) => `${client} ${turn} at ${step}${ready ? '' : ' absent'}`).join(', ')
+  const state = () => [...run.server.members.map(({ client, turn, step, ready }) => `${client} ${turn} at ${step}${ready ? '' : ' absent'}`), ...events].join('; ')
   return {
     run, host, crc32c, contract, steps, events, saves, intervals, passages, connect,
-    join: (client, options = {}) => joinDevice(client, options, connect(client, options.watch), { host, kernel, crc32c }, shares[client]),
+    join: (client, options = {}) => joinDevice(client, options, options.link ?? connect(client, options.watch), { host, kernel, crc32c }, shares[client]),
     until(condition, what) {
       const look = async () => { while (!condition()) await host.turn() }
       return orHang(look(), () => `${what}; ${state()}`)

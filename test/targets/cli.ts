@@ -75,8 +75,8 @@ export function startKerf(args: readonly string[], cwd?: string): Process {
 /** A run of `kerf` that must end with `exitCode`. */
 export async function callKerf(args: readonly string[], exitCode = 0): Promise<Outcome> {
   const outcome = await startKerf(args).ended
-  if (outcome.exitCode !== exitCode) throw new Error(`kerf ${args.join(' ')}: expected exit ${exitCode}, got ${outcome.exitCode}\n${outcome.stderr}`)
-  return outcome
+  if (outcome.exitCode === exitCode) return outcome
+  throw new Error(`kerf ${args.join(' ')}: expected exit ${exitCode}, got ${outcome.exitCode}\n${outcome.stderr}`)
 }
 
 export type MetricsLine = { event: 'step' | 'eval'; round: number; client: number; step: number; loss: number; accuracy: number; macroF1: number }
@@ -96,10 +96,14 @@ export function readResult(out: string): { adapter: string; metrics: string } {
   return { adapter: readFileSync(adapterFile(out)).toString('base64'), metrics: readFileSync(metricsFile(out), 'utf8') }
 }
 
+const OUTPUTS = [
+  'adapter_config.json', 'adapter_model.safetensors', 'labels.json', 'metrics.jsonl', 'report.json', 'report.html', 'checkpoint/round.safetensors',
+]
+
 /** All files of a run that must survive a call that fails, by name. */
 export function readFiles(out: string): Record<string, string> {
-  const names = ['adapter_config.json', 'adapter_model.safetensors', 'labels.json', 'metrics.jsonl', 'report.json', 'report.html', 'checkpoint/round.safetensors']
-  return Object.fromEntries(names.filter((name) => existsSync(join(out, name))).map((name) => [name, readFileSync(join(out, name)).toString('base64')]))
+  const present = OUTPUTS.filter((name) => existsSync(join(out, name)))
+  return Object.fromEntries(present.map((name) => [name, readFileSync(join(out, name)).toString('base64')]))
 }
 
 export const LABELS = ['anger', 'fear', 'joy']

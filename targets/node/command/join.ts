@@ -31,7 +31,7 @@ function dial(url: string): Promise<WebSocket | null> {
 }
 
 function checkAddress(url: string | undefined): string {
-  if (url === undefined || !/^wss?:\/\/\S+$/.test(url)) refuse('join-address', 'address', 'ws://HOST:PORT', url ?? 'none')
+  if (url === undefined || !/^wss?:\/\/[^\s#]+$/.test(url) || !URL.canParse(url)) refuse('join-address', 'address', 'ws://HOST:PORT', url ?? 'none')
   return url
 }
 

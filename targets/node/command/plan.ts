@@ -8,7 +8,7 @@ import { LABELS_MAX, checkLabels, parseConfig } from '../../../runtime/model/con
 import type { ModelConfig } from '../../../runtime/model/config.ts'
 import { SCHEMES } from '../../../runtime/split/contract.ts'
 import { CODECS } from '../../../runtime/wire/codec.ts'
-import { RUN_FLAGS, readMaxLength } from '../conduct.ts'
+import { RUN_FLAGS, readMaxLength } from '../setting.ts'
 import type { Command, FlagTable, Flags } from '../flags.ts'
 import { BUILDS, MODEL_FLAGS } from '../flags.ts'
 import { loadNodeKernel, readText } from '../host.ts'

@@ -4,11 +4,13 @@ import { refuse } from '../../../runtime/error.ts'
 import { SCHEMES, activationExpectation, adapterExpectation, bodyBytesMax, stateExpectation } from '../../../runtime/split/contract.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
 import { PRELUDE_BYTES } from '../../../runtime/wire/limits.ts'
-import type { Connect, Setting } from '../conduct.ts'
-import { RUN_FLAGS, conduct, makeContract, openSetting } from '../conduct.ts'
+import type { Connect } from '../conduct.ts'
+import { conduct } from '../conduct.ts'
 import type { Command } from '../flags.ts'
 import { linkSocket } from '../host.ts'
 import { writeReport } from '../output.ts'
+import type { Setting } from '../setting.ts'
+import { RUN_FLAGS, makeContract, openSetting } from '../setting.ts'
 
 const CONTROL_BYTES = 1 << 17
 
@@ -16,7 +18,8 @@ const CONTROL_BYTES = 1 << 17
 export function frameBytesMax({ model, layout }: Pick<Setting, 'model' | 'layout'>, contract: Contract): number {
   const { batch, maxLength } = contract
   const share = { samples: 1, labelCounts: [], rows: batch * maxLength, sequences: batch, longest: maxLength, memoryBytes: 1 }
-  const bodies = [activationExpectation(contract, share, model.config.hiddenSize), adapterExpectation(layout), contract.checkpointEvery > 0 ? stateExpectation(layout) : []]
+  const state = contract.checkpointEvery > 0 ? stateExpectation(layout) : []
+  const bodies = [activationExpectation(contract, share, model.config.hiddenSize), adapterExpectation(layout), state]
   return PRELUDE_BYTES + Math.max(CONTROL_BYTES, ...bodies.map(bodyBytesMax))
 }
 
@@ -29,7 +32,10 @@ function listen(setting: Setting): Connect {
     await new Promise<void>((resolve, reject) => {
       sockets.once('listening', resolve)
       sockets.once('error', (error: NodeJS.ErrnoException) => reject(error))
-    }).catch((error: NodeJS.ErrnoException) => refuse('serve-port', '--port', 'a free port', `${port}: ${error.code}`))
+    }).catch(({ code }: NodeJS.ErrnoException) => {
+      if (code === 'EADDRINUSE' || code === 'EACCES') refuse('serve-port', '--port', 'a free port', `${port}: ${code}`)
+      refuse('serve-host', '--host', 'an address of this machine', `${flags.text('host')}: ${code}`)
+    })
     const address = sockets.address()
     const at = typeof address === 'object' && address ? `ws://${flags.text('host')}:${address.port}` : ''
     process.stderr.write(`listening on ${at} for ${contract.cuts.length} devices: kerf join ${at} --data FILE\n`)

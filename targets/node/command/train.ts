@@ -6,11 +6,13 @@ import { KerfError } from '../../../runtime/error.ts'
 import { parsePartition, partition, selectSamples } from '../../../runtime/federation/partition.ts'
 import { SCHEMES } from '../../../runtime/split/contract.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
-import type { Connect, Setting } from '../conduct.ts'
-import { RUN_FLAGS, conduct, makeContract, openSetting, openWorker } from '../conduct.ts'
+import type { Connect } from '../conduct.ts'
+import { conduct, openWorker } from '../conduct.ts'
 import type { Command } from '../flags.ts'
 import { linkPort } from '../host.ts'
 import { writeReport } from '../output.ts'
+import type { Setting } from '../setting.ts'
+import { RUN_FLAGS, makeContract, openSetting } from '../setting.ts'
 
 /** Each client's samples; refused before any run begins. */
 function shareOut({ kernel, train, labels }: Setting, { partition: how, cuts, seed }: Contract): readonly number[][] {
@@ -26,7 +28,8 @@ function connectWorkers({ kernel, model, train }: Setting, shares: readonly numb
       const { control, worker, close } = openWorker()
       const { port1, port2 } = new MessageChannel()
       void server.attend(linkPort(port1))
-      const job = { module: kernel.module, build: kernel.build, modelDirectory: model.directory, name: `device ${client}`, client, data: selectSamples(train, share) }
+      const data = selectSamples(train, share)
+      const job = { module: kernel.module, build: kernel.build, modelDirectory: model.directory, name: `device ${client}`, client, data }
       // A worker that fails does not come back, and a run without its data would not be the one asked for.
       const stop = (error: Error) => fail(new KerfError('device', `device ${client}`, `device ${client}: ${error.message}`))
       void control.device(job, Comlink.transfer(port2, [port2 as unknown as Transferable])).catch(stop)

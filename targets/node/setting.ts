@@ -1,0 +1,154 @@
+/** What a run of `kerf train` or `kerf serve` is told: its flags, and what they name, read and checked. */
+import { existsSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { refuse } from '../../runtime/error.ts'
+import { openEvaluator } from '../../runtime/federation/evaluate.ts'
+import { initialVector } from '../../runtime/federation/initial.ts'
+import { parsePartition } from '../../runtime/federation/partition.ts'
+import { createChecksum } from '../../runtime/kernel/checksum.ts'
+import type { Kernel } from '../../runtime/kernel/load.ts'
+import { checkLabels } from '../../runtime/model/config.ts'
+import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import type { Layout } from '../../runtime/model/layout.ts'
+import { layoutOf } from '../../runtime/model/layout.ts'
+import type { AdapterConfig } from '../../runtime/model/peft.ts'
+import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import { SCHEDULERS } from '../../runtime/split/schedule.ts'
+import type { SchedulerName } from '../../runtime/split/schedule.ts'
+import { CODECS } from '../../runtime/wire/codec.ts'
+import type { Crc32c } from '../../runtime/wire/frame.ts'
+import type { FlagTable, Flags } from './flags.ts'
+import { BUILDS, LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
+import { host, loadNodeKernel } from './host.ts'
+import type { Model } from './model.ts'
+import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readAdapterConfig, readClassifier, readDataset, readTokens } from './model.ts'
+import { readCuts, readLora } from './options.ts'
+import { readLabels } from './trained.ts'
+
+export const RUN_FLAGS: FlagTable = {
+  ...MODEL_FLAGS,
+  data: { type: 'string', value: 'FILE', help: 'training data; without it the bundled sentences' },
+  val: { type: 'string', value: 'FILE', help: 'data to measure on; without it the bundled test sentences' },
+  labels: { type: 'string', value: 'A,B,C', help: 'label order, where the model names none' },
+  clients: { type: 'string', value: 'N', default: '6', help: 'devices' },
+  cuts: { type: 'string', value: 'K,K,…', default: '1,1,2,2,3,3', help: 'blocks on each device; fewer values repeat' },
+  partition: { type: 'string', value: 'HOW', default: 'dirichlet:0.5', help: 'contiguous, iid or dirichlet:ALPHA' },
+  scheduler: { type: 'string', value: 'NAME', default: 'longest-backward', help: SCHEDULERS.join(', ') },
+  rank: { type: 'string', value: 'R', default: '8', help: "LoRA's rank" },
+  alpha: { type: 'string', value: 'A', help: "LoRA's alpha; 2·rank unless given" },
+  targets: { type: 'string', value: 'A,B', default: 'query,value', help: 'linear layers with adapters, or all' },
+  batch: { type: 'string', value: 'B', default: '16', help: 'samples of one step' },
+  lr: { type: 'string', value: 'RATE', default: '1e-3', help: 'learning rate' },
+  'weight-decay': { type: 'string', value: 'RATE', default: '0', help: "AdamW's weight decay" },
+  ...LENGTH_FLAGS,
+  interval: { type: 'string', value: 'I', default: '10', help: 'rounds between two aggregations' },
+  steps: { type: 'string', value: 'N', help: 'steps of each device' },
+  epochs: { type: 'string', value: 'E', default: '4', help: 'passes over all data, where no steps are given' },
+  codec: { type: 'string', value: 'NAME', default: 'f32', help: `activations and gradients on the wire: ${CODECS.join(', ')}` },
+  seed: { type: 'string', value: 'N', default: '1', help: 'seed of everything random' },
+  'no-shuffle': { type: 'boolean', default: false, help: "take each share's order instead of a shuffle" },
+  adapter: { type: 'string', value: 'DIR', help: 'PEFT directory to go on from; rank, alpha and targets come from it' },
+  'eval-every': { type: 'string', value: 'ROUNDS', help: 'measure on --val at the first aggregation after so many rounds (an eighth of the run)' },
+  'checkpoint-every': { type: 'string', value: 'ROUNDS', help: 'rounds between checkpoints' },
+  'deadline-seconds': { type: 'string', value: 'S', default: '30', help: 'silence after which a device is left out' },
+  out: { type: 'string', value: 'DIR', default: 'out', help: 'adapter, metrics, report and checkpoint' },
+  resume: { type: 'boolean', default: false, help: 'go on from the checkpoint in --out' },
+  json: { type: 'boolean', default: false, help: 'print the report as JSON' },
+}
+
+/** Everything that a run's schemes share. */
+export type Setting = {
+  flags: Flags
+  kernel: Kernel
+  crc32c: Crc32c
+  model: Model
+  labels: readonly string[]
+  train: TokenizedDataset
+  validation: TokenizedDataset
+  adapter: AdapterConfig
+  layout: Layout
+  initial: Float32Array
+  scheduler: SchedulerName
+  evaluate(vector: Float32Array): Promise<{ accuracy: number; loss: number; macroF1: number }>
+}
+
+/** Label names in their order: an adapter's and a model's heads have theirs, so nothing overrules those. */
+function chooseLabels(flags: Flags, model: Model, dataFile: string): readonly string[] {
+  const heads = flags.has('adapter') ? readLabels(flags.text('adapter')) : undefined
+  const own = heads ?? (model.config.labels.length > 0 ? model.config.labels : undefined)
+  const given = flags.has('labels') ? checkLabels(flags.list('labels'), '--labels') : undefined
+  if (own && given && own.join() !== given.join()) {
+    refuse('labels-own', '--labels', `${own.join(',')}, the labels of the ${heads ? 'adapter' : 'model'}`, given.join())
+  }
+  return own ?? given ?? readDataset(dataFile).labelNames
+}
+
+/** Refuses a place where no directory can be, before any work is done for it. */
+function checkOut(out: string): void {
+  for (let at = resolve(out); ; at = dirname(at)) {
+    if (!existsSync(at)) continue
+    if (!statSync(at).isDirectory()) refuse('out-kind', '--out', 'a directory', `${at}, a file`)
+    return
+  }
+}
+
+/** The full set that training begins with. */
+async function readInitial(flags: Flags, kernel: Kernel, model: Model, layout: Layout, adapter: AdapterConfig, labels: number): Promise<Float32Array> {
+  if (flags.has('adapter')) return readAdapter(flags.text('adapter'), model.config, adapter, layout, labels)
+  const vector = initialVector(layout, flags.integer('seed', 0), kernel.exports)
+  const classifier = await readClassifier(model, labels)
+  for (const { name, offset } of layout.entries) if (classifier?.has(name)) vector.set(classifier.get(name)!, offset)
+  return vector
+}
+
+/** Reads everything that a run needs, refusing what is wrong before any work is done. */
+export async function openSetting(flags: Flags): Promise<Setting> {
+  const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+  const crc32c = createChecksum(kernel)
+  const scheduler = flags.choice('scheduler', SCHEDULERS)
+  checkOut(flags.text('out'))
+  const adapter = flags.has('adapter') ? readAdapterConfig(flags.text('adapter')) : readLora(flags)
+  const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
+  const own = flags.has('data')
+  const files = { train: own ? flags.text('data') : bundledData().train, validation: flags.optional('val') ?? (own ? undefined : bundledData().validation) }
+  const labels = chooseLabels(flags, model, files.train)
+  const maxLength = readMaxLength(flags, model)
+  const tokenizer = openTokenizer(model)
+  const read = (file: string) => readTokens(file, tokenizer, labels, maxLength, flags.on('truncate'))
+  const train = read(files.train)
+  const validation = files.validation === undefined ? { sequences: [], labels: new Int32Array(0) } : read(files.validation)
+  const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
+  const initial = await readInitial(flags, kernel, model, layout, adapter, labels.length)
+  const longest = validation.sequences.reduce((top, { length }) => Math.max(top, length), 1)
+  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longest, host.turn)
+  const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
+  return { flags, kernel, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate }
+}
+
+/** Tokens of one text: `--max-length`, or fewer where the model has fewer positions. */
+export function readMaxLength(flags: Flags, model: Pick<Model, 'config'>): number {
+  return Math.min(flags.integer('max-length', 3, 8192), model.config.positionsMax)
+}
+
+/** The contract of one scheme. `central` holds all data in one client and takes as many samples as all devices together. */
+export function makeContract({ flags, model, labels, train, adapter, scheduler }: Setting, scheme: Scheme, checkpointEvery: number): Contract {
+  const devices = flags.integer('clients', 1, 4096)
+  const layers = model.config.layers
+  const cuts = readCuts(flags, devices, layers)
+  const batch = flags.integer('batch', 1, 4096)
+  const samples = () => flags.number('epochs', 0) * train.sequences.length
+  const perDevice = flags.has('steps') ? flags.integer('steps', 1) : Math.ceil(samples() / (devices * batch))
+  if (scheme === 'splitlora' && scheduler !== 'longest-backward') {
+    refuse('flag-scheduler', '--scheduler', 'longest-backward: one shared server set makes the order part of the result', scheduler)
+  }
+  const central = scheme === 'central'
+  const interval = flags.integer('interval', 1) * (central ? devices : 1)
+  parsePartition(flags.text('partition'), '--partition')
+  return {
+    scheme, seed: flags.integer('seed', 0), steps: central ? perDevice * devices : perDevice, interval,
+    checkpointEvery, batch, maxLength: readMaxLength(flags, model), truncate: flags.on('truncate'), shuffle: !flags.on('no-shuffle'),
+    learningRate: flags.number('lr', 0), weightDecay: flags.number('weight-decay', 0, true), codec: flags.choice('codec', CODECS),
+    adapter, labels, cuts: central ? [layers] : scheme === 'fl' ? cuts.map(() => layers) : cuts,
+    partition: flags.text('partition'), fingerprint: model.fingerprint,
+  }
+}
