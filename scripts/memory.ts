@@ -37,7 +37,7 @@ import type { FlagTable, Flags } from '../targets/node/flags.ts'
 import { BUILDS, MODEL_FLAGS, formatHelp, parseFlags } from '../targets/node/flags.ts'
 import { findAsset, host, loadNodeKernel, readText } from '../targets/node/host.ts'
 import { modelDirectory } from '../targets/node/model.ts'
-import { readCuts, readLora } from '../targets/node/options.ts'
+import { readCuts, readLora, readSchemes } from '../targets/node/options.ts'
 
 /** What one process took: `plan` and `linear` are the stages' linear memories, planned and real; the others are growth. */
 export type Row = {
@@ -75,8 +75,7 @@ const ZEROS: Weights = {
 }
 
 function readPairs(flags: Flags): Pair[] {
-  const names = flags.text('scheme') === 'all' ? [...SCHEMES] : flags.list('scheme')
-  const schemes = names.map((name) => SCHEMES.find((scheme) => scheme === name) ?? flags.choice('scheme', [...SCHEMES]))
+  const schemes = readSchemes(flags)
   const counts = flags.list('devices').map(Number)
   const wrong = counts.findIndex((count) => !Number.isInteger(count) || count < 1 || count > DEVICES_MAX)
   if (wrong >= 0) refuse('flag-devices', `--devices[${wrong}]`, `a whole number of 1 … ${DEVICES_MAX}`, flags.list('devices')[wrong])

@@ -4,7 +4,7 @@
  *   npm test [-- TEXT…]     only checks and files whose names contain one of the texts
  *
  * The last line is `N passed, N failed`, with `, N skipped` where tests said that they cannot run here (test/skip.ts);
- * KERF_REQUIRE_ALL=1 makes each of those a failure. The type check and tidy count as one test each.
+ * KERF_REQUIRE_ALL=1 makes each of those a failure, but for optional ones. The type check and tidy count as one test each.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'

@@ -36,7 +36,8 @@ export async function openEvaluator(
   turn: () => Promise<void> = async () => {},
 ): Promise<Evaluator> {
   const stage = await Stage.open(kernel, {
-    config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0], rows: EVALUATION_BATCH * longest, sequences: EVALUATION_BATCH, longest,
+    config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0],
+    rows: EVALUATION_BATCH * longest, sequences: EVALUATION_BATCH, longest,
   }, weights)
   const place = (vector?: Float32Array) => { if (vector) stage.writeSet(0, freshState(vector)) }
   return {

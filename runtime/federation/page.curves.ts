@@ -132,7 +132,8 @@ function renderChart(chart: Chart): Markup {
 
 /**
  * Runs in the page. Colours are read from the style sheet at each drawing, so that a change to dark or to print needs
- * only a redraw. The legend shows the values at the pointer, else the last ones. Later curves are dashed and lie on top of earlier ones: curves that coincide all stay visible.
+ * only a redraw. The legend shows the values at the pointer, else the last ones. Later curves are dashed and lie on top
+ * of earlier ones: curves that coincide all stay visible.
  */
 const DRAW = `
 if (typeof uPlot === 'function') {
@@ -142,7 +143,12 @@ if (typeof uPlot === 'function') {
   const resolve = (colour) => getComputedStyle(document.documentElement).getPropertyValue(colour.slice(4, -1)).trim()
   const show = (chart, value) => value == null ? '' : chart.unit === '%' ? value.toFixed(1) + ' %' : value.toFixed(3)
   const last = (values) => values.filter((value) => value !== null).at(-1)
-  const axis = () => ({ stroke: () => resolve('var(--quiet)'), grid: { stroke: () => resolve('var(--line)'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' })
+  const axis = () => ({
+    stroke: () => resolve('var(--quiet)'),
+    grid: { stroke: () => resolve('var(--line)'), width: 1 },
+    ticks: { show: false },
+    font: '12px system-ui, sans-serif',
+  })
   const chooseRange = ({ unit, baseline }, min, max) => {
     if (min === null) return [0, 1]
     const [low, high] = uPlot.rangeNum(Math.min(min, baseline ?? min), Math.max(max, baseline ?? max), 0.08, true)
@@ -170,7 +176,10 @@ if (typeof uPlot === 'function') {
     cursor: { sync: { key: 'round' }, y: false, drag: { x: true, y: false } },
     legend: { markers: { width: 3, stroke: (plot, i) => i > 0 && chart.curves[i - 1].colour, dash: (plot, i) => i > 1 ? 'dashed' : 'solid' } },
     scales: { x: { time: false }, y: { range: (plot, min, max) => chooseRange(chart, min, max) } },
-    axes: [{ ...axis(), size: 34 }, { ...axis(), size: 50, values: (plot, splits) => splits.map((split) => +split.toFixed(6) + (chart.unit && ' ' + chart.unit)) }],
+    axes: [
+      { ...axis(), size: 34 },
+      { ...axis(), size: 50, values: (plot, splits) => splits.map((split) => +split.toFixed(6) + (chart.unit && ' ' + chart.unit)) },
+    ],
     series: [
       { label: 'round', value: (plot, value, i, at) => at == null ? last(chart.rounds) : value },
       ...chart.curves.map((curve, i) => ({

@@ -1,7 +1,7 @@
 /** The page's per-device tables: what each device holds, what data it has, what it moved, and how long it computed and waited. */
 import { SERIES_COLOURS, colourOf } from './page.style.ts'
 import { html, type Markup } from './markup.ts'
-import { formatBytes, formatCount, formatPercent, formatSeconds } from './quantity.ts'
+import { formatBytes, formatCount, formatItems, formatPercent, formatSeconds } from './quantity.ts'
 import { nameSchemes, totalScheme, type DeviceReport, type Report, type SchemeReport } from './report.ts'
 
 /** The section of devices: a table for each scheme, the first one open. */
@@ -14,7 +14,8 @@ export function renderDevices(report: Report): Markup {
     report.labels.length > shownLabels(report) ? renderKey(`${report.labels.length - shownLabels(report)} other labels`, 'var(--idle)') : ''
   }</ul>
 ${report.schemes.map(
-  (scheme, index) => html`<details class="devices"${index === 0 ? html` open` : ''}><summary><strong>${names[index]}</strong>, ${countOf(scheme.devices.length, 'device')}</summary>
+  (scheme, index) => html`<details class="devices"${index === 0 ? html` open` : ''}>
+<summary><strong>${names[index]}</strong>, ${formatItems(scheme.devices.length, 'device')}</summary>
 ${renderServer(scheme)}
 ${scheme.devices.length === 0 ? html`<p class="quiet">No devices: all data and the whole model are in one place.</p>` : renderTable(scheme, report)}
 </details>`,
@@ -34,7 +35,10 @@ function shownLabels(report: Report): number {
 function renderServer({ server, devices }: SchemeReport): Markup {
   const restBytes = server.memoryBytes - server.modelBytes - server.setBytes
   const rest = restBytes > 0 ? `, working space ${formatBytes(restBytes)}` : ''
-  return html`<p class="quiet">Server memory ${formatBytes(server.memoryBytes)} (${formatCount(server.memoryBytes)} bytes): model ${formatBytes(server.modelBytes)}, adapters, heads and moments of ${countOf(devices.length, 'device')} ${formatBytes(server.setBytes)} (${formatCount(server.setBytes)} bytes)${rest}. The server computes ${formatSeconds(server.computeMs)} and waits ${formatSeconds(server.waitMs)}.</p>`
+  const exact = (bytes: number) => `${formatBytes(bytes)} (${formatCount(bytes)} bytes)`
+  return html`<p class="quiet">Server memory ${exact(server.memoryBytes)}: model ${formatBytes(server.modelBytes)},
+adapters, heads and moments of ${formatItems(devices.length, 'device')} ${exact(server.setBytes)}${rest}.
+The server computes ${formatSeconds(server.computeMs)} and waits ${formatSeconds(server.waitMs)}.</p>`
 }
 
 function renderTable(scheme: SchemeReport, report: Report): Markup {
@@ -45,14 +49,16 @@ function renderTable(scheme: SchemeReport, report: Report): Markup {
 <tbody>${scheme.devices.map((device) => renderDevice(device, report))}</tbody>
 <tfoot><tr><th scope="row">all devices</th><td></td>${cell('samples', formatCount(totals.samples))}<td></td><td></td>
 ${cell('up', formatBytes(totals.upBytes))}${cell('down', formatBytes(totals.downBytes))}
-${cell('compute', formatSeconds(totals.deviceComputeMs))}${cell('wait', formatSeconds(totals.deviceWaitMs))}${cell('computing', formatPercent(busyShare(totals.deviceComputeMs, totals.deviceWaitMs)))}
+${cell('compute', formatSeconds(totals.deviceComputeMs))}${cell('wait', formatSeconds(totals.deviceWaitMs))}
+${cell('computing', formatPercent(busyShare(totals.deviceComputeMs, totals.deviceWaitMs)))}
 ${cell('steps', formatCount(totals.steps))}${cell('drops', formatCount(totals.drops))}</tr></tfoot>
 </table></div>`
 }
 
 function renderDevice(device: DeviceReport, report: Report): Markup {
   const share = busyShare(device.computeMs, device.waitMs)
-  const bar = html`<span class="busy" aria-hidden="true"><span class="computing" style="flex-grow:${share}"></span><span class="waiting" style="flex-grow:${1 - share}"></span></span>`
+  const part = (kind: string, grow: number) => html`<span class="${kind}" style="flex-grow:${grow}"></span>`
+  const bar = html`<span class="busy" aria-hidden="true">${part('computing', share)}${part('waiting', 1 - share)}</span>`
   return html`<tr><th scope="row">device ${device.client}</th>
 ${cell('cut', formatCount(device.cut))}${cell('samples', formatCount(device.samples))}${renderLabels(device, report)}
 ${cell('memory', formatBytes(device.memoryBytes))}${cell('up', formatBytes(device.upBytes))}${cell('down', formatBytes(device.downBytes))}
@@ -82,8 +88,4 @@ function renderLabels({ labelCounts }: DeviceReport, report: Report): Markup {
 
 function busyShare(computeMs: number, waitMs: number): number {
   return computeMs / (computeMs + waitMs)
-}
-
-function countOf(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
 }

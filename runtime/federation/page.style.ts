@@ -47,15 +47,18 @@ function declareSeries(series: readonly (readonly string[])[]): string {
   return series.map(([fill, ink], index) => `--s${index}:${fill};--i${index}:${ink}`).join(';')
 }
 
-const LIGHT = `--page:#f6f7f9;--card:#fff;--text:#15191f;--quiet:#55606d;--line:#dde2e8;--faint:#eef1f4;--bar:#b9c6dd;--idle:#8d98a6;${declareSeries(LIGHT_SERIES)}`
-const DARK = `--page:#0f1317;--card:#181d23;--text:#e8ecf1;--quiet:#a3adba;--line:#2f3741;--faint:#20272f;--bar:#3d5478;--idle:#717d8b;${declareSeries(DARK_SERIES)}`
+const LIGHT = `--page:#f6f7f9;--card:#fff;--text:#15191f;--quiet:#55606d;--line:#dde2e8;--faint:#eef1f4;--bar:#b9c6dd;--idle:#8d98a6;
+${declareSeries(LIGHT_SERIES)}`
+const DARK = `--page:#0f1317;--card:#181d23;--text:#e8ecf1;--quiet:#a3adba;--line:#2f3741;--faint:#20272f;--bar:#3d5478;--idle:#717d8b;
+${declareSeries(DARK_SERIES)}`
 
 export const STYLE = `
 :root{color-scheme:light;${LIGHT}}
 @media screen and (prefers-color-scheme:dark){:root:not(.printing){color-scheme:dark;${DARK}}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--page);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",Arial,sans-serif;font-variant-numeric:tabular-nums;overflow-wrap:break-word}
+body{margin:0;background:var(--page);color:var(--text);overflow-wrap:break-word;
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",Arial,sans-serif;font-variant-numeric:tabular-nums}
 header,main,footer{max-width:1240px;margin:0 auto;padding:0 24px}
 header{padding-top:32px}
 h1{font-size:28px;line-height:1.2;margin:0 0 4px}
@@ -67,7 +70,8 @@ a{color:inherit}
 .lead{color:var(--quiet);font-size:16px}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:20px 24px;margin:20px 0}
 section>:last-child{margin-bottom:0}
-pre{margin:8px 0 0;padding:10px 12px;background:var(--faint);border-radius:6px;font:13px/1.5 ui-monospace,"SFMono-Regular",Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
+pre{margin:8px 0 0;padding:10px 12px;background:var(--faint);border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;
+font:13px/1.5 ui-monospace,"SFMono-Regular",Menlo,Consolas,monospace}
 details>summary{cursor:pointer;color:var(--quiet);padding:4px 0}
 details>summary:focus-visible,input:focus-visible{outline:2px solid var(--s0);outline-offset:2px}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:10px 28px;margin:16px 0 8px}

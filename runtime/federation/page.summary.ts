@@ -1,7 +1,7 @@
 /** The page's head and summary: the settings, the table of schemes (tiles for a single one), and what the first scheme saves or costs against each other. */
 import { colourOf } from './page.style.ts'
 import { html, type Markup } from './markup.ts'
-import { formatBytes, formatCount, formatHundredths, formatNumber, formatPercent, formatSeconds } from './quantity.ts'
+import { formatBytes, formatCount, formatHundredths, formatItems, formatNumber, formatPercent, formatSeconds } from './quantity.ts'
 import { nameSchemes, totalScheme, type Report, type SchemeReport, type Totals } from './report.ts'
 
 type Column = { group: string; name: string; value: (scheme: SchemeReport, totals: Totals) => number; format: (value: number) => string }
@@ -22,8 +22,9 @@ const GROUPS = [...new Set(COLUMNS.map((column) => column.group))]
 /** Title, one sentence, the settings and the command. */
 export function renderHeader(report: Report): Markup {
   const { model, adapter } = report
+  const blocks = `${model.layers} blocks of width ${model.hiddenSize}, ${model.heads} heads, feed-forward ${model.intermediateSize}`
   const facts: [string, string][] = [
-    ['Model', `${model.name}: ${formatCount(model.parameters)} parameters, ${model.layers} blocks of width ${model.hiddenSize}, ${model.heads} heads, feed-forward ${model.intermediateSize}, ${formatCount(model.vocabSize)} tokens`],
+    ['Model', `${model.name}: ${formatCount(model.parameters)} parameters, ${blocks}, ${formatCount(model.vocabSize)} tokens`],
     ['Adapters', `LoRA rank ${adapter.rank}, alpha ${adapter.alpha}, on ${adapter.targets.join(', ') || 'no layer'}`],
     ['Training', `batch ${report.batch}, learning rate ${report.learningRate}, averaging every ${report.interval} rounds, seed ${report.seed}`],
     ['Labels', report.labels.join(', ') || 'none'],
@@ -50,7 +51,7 @@ ${schemes.length === 1 ? renderTiles(schemes[0]) : html`${renderMajority(schemes
 
 function describeRun({ schemes, model, labels }: Report): string {
   const devices = schemes.reduce((most, scheme) => Math.max(most, scheme.devices.length), 0)
-  return `${nameSchemes(schemes).join(', ') || 'Nothing'} trained on ${model.name}, ${labels.length} labels, ${devices} ${devices === 1 ? 'device' : 'devices'}`
+  return `${nameSchemes(schemes).join(', ') || 'Nothing'} trained on ${model.name}, ${labels.length} labels, ${formatItems(devices, 'device')}`
 }
 
 function renderMajority({ majorityAccuracy }: SchemeReport): Markup {
@@ -60,13 +61,16 @@ function renderMajority({ majorityAccuracy }: SchemeReport): Markup {
 
 function renderTiles(scheme: SchemeReport): Markup {
   const totals = totalScheme(scheme)
+  const before = `${formatPercent(scheme.accuracyBefore)} before; commonest label ${formatPercent(scheme.majorityAccuracy)}`
   const tiles: [string, string, string][] = [
-    ['Accuracy', formatPercent(scheme.accuracyAfter), `${formatPercent(scheme.accuracyBefore)} before; commonest label ${formatPercent(scheme.majorityAccuracy)}`],
+    ['Accuracy', formatPercent(scheme.accuracyAfter), before],
     ['Macro-F1', formatNumber(scheme.macroF1After), `loss ${formatNumber(scheme.lossAfter)}`],
     ...COLUMNS.map(({ group, name, value, format }): [string, string, string] => [`${group}: ${name}`, format(value(scheme, totals)), '']),
     ['Rounds', formatCount(scheme.rounds), scheme.scheduler],
   ]
-  return html`<dl class="tiles">${tiles.map(([name, value, note]) => html`<div><dt>${name}</dt><dd>${value}${note && html`<small>${note}</small>`}</dd></div>`)}</dl>`
+  return html`<dl class="tiles">${tiles.map(
+    ([name, value, note]) => html`<div><dt>${name}</dt><dd>${value}${note && html`<small>${note}</small>`}</dd></div>`,
+  )}</dl>`
 }
 
 function renderTable(schemes: readonly SchemeReport[]): Markup {
@@ -77,9 +81,10 @@ function renderTable(schemes: readonly SchemeReport[]): Markup {
 <thead><tr><th rowspan="2" scope="col">scheme</th><th colspan="3" scope="colgroup" class="group">Quality</th>${GROUPS.map(
     (group) => html`<th colspan="${COLUMNS.filter((column) => column.group === group).length}" scope="colgroup" class="group">${group}</th>`,
   )}</tr>
-<tr><th scope="col">accuracy</th><th scope="col">macro-F1</th><th scope="col">loss</th>${COLUMNS.map((column) => html`<th scope="col">${column.name}</th>`)}</tr></thead>
+<tr>${['accuracy', 'macro-F1', 'loss', ...COLUMNS.map((column) => column.name)].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
 <tbody>${rows.map(
-    ({ scheme, values }, row) => html`<tr><th scope="row"><span class="key" style="background:${colourOf(row)}"></span>${names[row]}<small>${describeScheduler(scheme)}</small></th>
+    ({ scheme, values }, row) => html`<tr>
+<th scope="row"><span class="key" style="background:${colourOf(row)}"></span>${names[row]}<small>${describeScheduler(scheme)}</small></th>
 <td data-name="accuracy"><span class="quiet">${formatHundredths(scheme.accuracyBefore)} →</span> <strong>${formatPercent(scheme.accuracyAfter)}</strong></td>
 <td data-name="macro-F1">${formatNumber(scheme.macroF1After)}</td><td data-name="loss">${formatNumber(scheme.lossAfter)}</td>
 ${COLUMNS.map((column, index) => renderMeter(`${column.group}: ${column.name}`, column.format(values[index]), values[index] / largest[index]))}</tr>
@@ -88,11 +93,13 @@ ${COLUMNS.map((column, index) => renderMeter(`${column.group}: ${column.name}`, 
 }
 
 function renderMeter(name: string, text: string, share: number): Markup {
-  return html`<td data-name="${name}"><span class="number">${text}</span><span class="meter" aria-hidden="true"><span style="width:${Number.isFinite(share) ? (share * 100).toFixed(1) : 0}%"></span></span></td>`
+  const width = Number.isFinite(share) ? (share * 100).toFixed(1) : '0'
+  const meter = html`<span class="meter" aria-hidden="true"><span style="width:${width}%"></span></span>`
+  return html`<td data-name="${name}"><span class="number">${text}</span>${meter}</td>`
 }
 
 function describeScheduler({ scheduler, rounds }: SchemeReport): string {
-  return `${scheduler === '' ? '' : `${scheduler}, `}${formatCount(rounds)} ${rounds === 1 ? 'round' : 'rounds'}`
+  return `${scheduler === '' ? '' : `${scheduler}, `}${formatItems(rounds, 'round')}`
 }
 
 /** What the first scheme saves or costs against each other one. */
@@ -121,5 +128,6 @@ function compare(own: number, other: number, what: string): string {
   if (!(own > 0 && other > 0)) return ''
   const hundredths = (own / other - 1) * 100
   if (Math.abs(hundredths) < 0.5) return `the same ${what}`
-  return hundredths < 100 ? `${Math.abs(hundredths).toFixed(0)} % ${hundredths < 0 ? 'less' : 'more'} ${what}` : `${(own / other).toFixed(own < other * 10 ? 1 : 0)} times the ${what}`
+  if (hundredths >= 100) return `${(own / other).toFixed(own < other * 10 ? 1 : 0)} times the ${what}`
+  return `${Math.abs(hundredths).toFixed(0)} % ${hundredths < 0 ? 'less' : 'more'} ${what}`
 }

@@ -72,9 +72,10 @@ function compareParties(a: string, b: string): number {
 function renderKey(kind: Kind): Markup {
   const { letter, means, fill, ink, weight } = KINDS[kind]
   const height = Math.max(2, weight * 18)
-  return html`<li><svg width="22" height="18" aria-hidden="true" style="vertical-align:-4px;margin-right:6px"><rect y="${(18 - height) / 2}" width="22" height="${height}" rx="2" style="fill:${fill}"/>${
-    letter && html`<text x="11" y="13" text-anchor="middle" style="font-size:11px;fill:${ink}">${letter}</text>`
-  }</svg>${means}</li>`
+  return html`<li><svg width="22" height="18" aria-hidden="true" style="vertical-align:-4px;margin-right:6px">
+<rect y="${(18 - height) / 2}" width="22" height="${height}" rx="2" style="fill:${fill}"/>
+${letter && html`<text x="11" y="13" text-anchor="middle" style="font-size:11px;fill:${ink}">${letter}</text>`}
+</svg>${means}</li>`
 }
 
 function renderTimeline(timeline: Timeline, longestMs: number): Markup {
@@ -103,8 +104,11 @@ function renderSpan(span: Span, row: number, { beginMs, lengthMs }: Timeline, lo
   const height = LANE_HEIGHT * weight
   const middle = (row + 0.5) * LANE_HEIGHT
   const title = `${span.party}: ${means}, ${formatTime(span.endMs - span.beginMs, longestMs)}, from ${formatTime(span.beginMs - beginMs, longestMs)}`
-  const text = html`<text class="${width >= LETTER_SHARE_SMALL ? 'letter' : 'letter small'}" x="${percent(begin + width / 2)}" y="${middle + 4}" text-anchor="middle" style="fill:${ink}" pointer-events="none">${letter}</text>`
-  return html`<rect x="${percent(begin)}" y="${middle - height / 2}" width="${percent(width)}" height="${height}" style="fill:${fill};stroke:var(--card);stroke-width:${weight > 0.5 ? 1 : 0}"><title>${title}</title></rect>${
+  const text = html`
+<text class="${width >= LETTER_SHARE_SMALL ? 'letter' : 'letter small'}" x="${percent(begin + width / 2)}" y="${middle + 4}"
+ text-anchor="middle" style="fill:${ink}" pointer-events="none">${letter}</text>`
+  return html`<rect x="${percent(begin)}" y="${middle - height / 2}" width="${percent(width)}" height="${height}"
+ style="fill:${fill};stroke:var(--card);stroke-width:${weight > 0.5 ? 1 : 0}"><title>${title}</title></rect>${
     letter !== '' && width >= LETTER_SHARE ? text : ''
   }
 `
@@ -116,7 +120,10 @@ function renderTicks(lengthMs: number, height: number, longestMs: number): Marku
   return html`${ticks.map((index) => {
     const x = percent((index * step) / lengthMs)
     const name = index === 0 ? '' : index % 2 === 1 ? 'tickname minor' : 'tickname'
-    return html`<line class="tick" x1="${x}" x2="${x}" y2="${height + 4}"/><text class="${name}" x="${x}" y="${height + 17}" text-anchor="${index === 0 ? 'start' : 'middle'}">${longestMs < 1000 ? `${trim(index * step)} ms` : `${trim((index * step) / 1000)} s`}</text>
+    const anchor = index === 0 ? 'start' : 'middle'
+    const time = longestMs < 1000 ? `${trim(index * step)} ms` : `${trim((index * step) / 1000)} s`
+    return html`<line class="tick" x1="${x}" x2="${x}" y2="${height + 4}"/>
+<text class="${name}" x="${x}" y="${height + 17}" text-anchor="${anchor}">${time}</text>
 `
   })}`
 }

@@ -7,7 +7,10 @@ import { renderTimelines } from './page.timeline.ts'
 import { html, trustStyle } from './markup.ts'
 import type { Report } from './report.ts'
 
-/** uPlot's script that declares the global `uPlot`, and its style sheet, read by the host. With both empty the page shows the curves' numbers as tables only. */
+/**
+ * uPlot's script that declares the global `uPlot`, and its style sheet, read by the host. With both empty the page shows
+ * the curves' numbers as tables only.
+ */
 export type PageAssets = { chartScript: string; chartStyle: string }
 
 /** Draws `report` as a complete HTML document. Numbers that are not finite show as a dash; everything a user wrote is escaped. */

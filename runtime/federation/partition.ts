@@ -13,11 +13,11 @@ export type Partition = { kind: 'contiguous' } | { kind: 'iid' } | { kind: 'diri
 
 export function parsePartition(text: string, field = 'partition'): Partition {
   if (text === 'contiguous' || text === 'iid') return { kind: text }
-  const [kind, alpha] = text.split(':')
-  if (kind !== 'dirichlet' || !(Number(alpha) > 0) || !Number.isFinite(Number(alpha))) {
+  const alpha = Number(/^dirichlet:([^:]+)$/.exec(text)?.[1] ?? NaN)
+  if (!(alpha > 0) || !Number.isFinite(alpha)) {
     refuse('partition', field, 'contiguous, iid or dirichlet:ALPHA with ALPHA above 0', text)
   }
-  return { kind: 'dirichlet', alpha: Number(alpha) }
+  return { kind: 'dirichlet', alpha }
 }
 
 /** Each client's sample indices, ascending; every sample belongs to one client and every client has one. Refuses more clients than samples. */
@@ -37,6 +37,8 @@ function dealByLabel(labels: Int32Array, labelCount: number, clients: number, al
     const own = [...labels.keys()].filter((index) => labels[index] === label)
     const order = permute(own.length, random)
     const weights = Array.from({ length: clients }, () => drawGamma(alpha, random, kernel))
+    // So small an alpha that every weight underflows: in the limit, one client has the whole label.
+    if (!weights.some((weight) => weight > 0)) weights[random.below(clients)] = 1
     const total = weights.reduce((sum, weight) => sum + weight, 0)
     let begin = 0, reached = 0
     weights.forEach((weight, client) => {

@@ -45,3 +45,8 @@ export function formatPercent(fraction: number): string {
 export function formatCount(count: number): string {
   return Number.isFinite(count) ? count.toFixed(0).replace(/\B(?=(\d{3})+$)/g, '\u202f') : ABSENT
 }
+
+/** A count with its noun: `1 device`, `24 devices`. */
+export function formatItems(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+}

@@ -25,7 +25,7 @@ export async function* mergeTensors(
 ): AsyncGenerator<TensorInput> {
   const blocks = Array.from({ length: config.layers }, (_, block) => blockTensors(config, block)).flat()
   for (const { name, shape } of [...embeddingTensors(config), ...blocks, ...poolerTensors(config)]) {
-    const values = widen(await weights.read(name, shape))
+    const values = widenTensor(await weights.read(name, shape))
     const module = name.replace(/\.weight$/, '')
     const A = adapter.get(`${module}.lora_A`), B = adapter.get(`${module}.lora_B`)
     if (A && B) addProduct(values, A, B, lora)
@@ -50,8 +50,8 @@ function addProduct(values: Float64Array, A: Float32Array, B: Float32Array, { ra
   }
 }
 
-/** Exact. The data may lie unaligned in the file's bytes. */
-function widen({ dtype, data }: WeightTensor): Float64Array {
+/** A tensor's values, exact; NaN for an infinite f16. The data may lie unaligned in the file's bytes. */
+export function widenTensor({ dtype, data }: WeightTensor): Float64Array {
   const { buffer } = new Uint8Array(data)
   if (dtype === 'F32') return Float64Array.from(new Float32Array(buffer))
   const words = new Uint16Array(buffer)

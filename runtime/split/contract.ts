@@ -77,7 +77,8 @@ export function parseShare(text: string, contract: Contract): Share {
   const rowsMax = contract.batch * contract.maxLength
   if (share.rows < share.sequences || share.rows > rowsMax) refuse('share', 'share.rows', `${share.sequences} … ${rowsMax}`, share.rows)
   const { labelCounts, samples } = share
-  const counted = Array.isArray(labelCounts) && labelCounts.length === contract.labels.length && labelCounts.every((count) => Number.isSafeInteger(count) && count >= 0)
+  const oneEach = Array.isArray(labelCounts) && labelCounts.length === contract.labels.length
+  const counted = oneEach && labelCounts.every((count) => Number.isSafeInteger(count) && count >= 0)
   if (!counted || labelCounts.reduce((sum, count) => sum + count, 0) !== samples) {
     refuse('share', 'share.labelCounts', `${contract.labels.length} counts that make ${samples} samples`, JSON.stringify(labelCounts))
   }

@@ -24,7 +24,7 @@ import { STATE_PARTS, adapterExpectation, deviceLayout, gradientExpectation, isW
 import type { Host } from './host.ts'
 import type { Link } from './link.ts'
 import type { LabelledBatch, Sampler } from './sampler.ts'
-import { createSampler, rowsMax } from './sampler.ts'
+import { createSampler, longestOf, rowsMax } from './sampler.ts'
 import type { DeviceStats } from './stats.ts'
 import { createStats, formatStats } from './stats.ts'
 import { integerTensor, vectorFrom, vectorTensors } from './tensors.ts'
@@ -206,7 +206,7 @@ function deviceSpec(config: ModelConfig, contract: Contract, client: number, dat
   if (!(to >= 1 && to <= config.layers)) refuse('device-cut', 'contract.cut', `1 … ${config.layers}`, to)
   return {
     config, from: 0, to, labels: labels.length, adapter, training: 'adapters', setsFrom: [0],
-    rows: rowsMax(data, batch), sequences: batch, longest: data.sequences.reduce((top, { length }) => Math.max(top, length), 1),
+    rows: rowsMax(data, batch), sequences: batch, longest: longestOf(data),
   }
 }
 

@@ -62,3 +62,8 @@ export function rowsMax(data: TokenizedDataset, size: number): number {
 function commonDivisor(a: number, b: number): number {
   return b === 0 ? a : commonDivisor(b, a % b)
 }
+
+/** Tokens of the longest text, and 1 where there is none: a memory plan needs a row. */
+export function longestOf({ sequences }: TokenizedDataset): number {
+  return sequences.reduce((top, { length }) => Math.max(top, length), 1)
+}

@@ -375,7 +375,7 @@ export class Server {
       await this.saveRound(working)
       // What came in the meantime is taken in before anybody is found silent.
       await host.turn()
-      if (this.failure) throw this.failure.error
+      this.checkFailure()
       if (working.every(({ turn }) => turn !== 'working')) break
       const next = this.chooseNext(working, parallel)
       if (!next) await this.waitForMembers(working)
@@ -383,8 +383,12 @@ export class Server {
       else await this.serveNext(next)
     }
     await Promise.all(this.reads)
-    if (this.failure) throw this.failure.error
+    this.checkFailure()
     await this.saveRound(working)
+  }
+
+  private checkFailure(): void {
+    if (this.failure) throw this.failure.error
   }
 
   private chooseNext(working: readonly Member[], parallel: boolean): Member | null {

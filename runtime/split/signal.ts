@@ -1,17 +1,18 @@
-/** Wakes whoever waits when something may have changed. */
+/** Wakes the one who waits when something may have changed; a notice that finds nobody waiting is kept for the next wait. */
 export type Signal = { notify(): void; wait(): Promise<void> }
 
 export function createSignal(): Signal {
-  let resolve: (() => void) | undefined
-  let promise: Promise<void> | undefined
+  let raised = false
+  let wake: (() => void) | undefined
   return {
     notify() {
-      resolve?.()
-      resolve = promise = undefined
+      raised = true
+      wake?.()
     },
-    wait() {
-      promise ??= new Promise((done) => { resolve = done })
-      return promise
+    async wait() {
+      if (!raised) await new Promise<void>((resolve) => { wake = resolve })
+      raised = false
+      wake = undefined
     },
   }
 }

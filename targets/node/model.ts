@@ -8,6 +8,7 @@ import type { Dataset, TokenizedDataset } from '../../runtime/model/dataset.ts'
 import { parseDataset, tokenizeDataset } from '../../runtime/model/dataset.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
 import { joinVector, splitVector } from '../../runtime/model/layout.ts'
+import { widenTensor } from '../../runtime/model/merge.ts'
 import { classifierTensors } from '../../runtime/model/names.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { decodeAdapter, encodeAdapter, formatAdapterConfig, parseAdapterConfig } from '../../runtime/model/peft.ts'
@@ -73,14 +74,14 @@ export function readTokens(path: string, tokenizer: Tokenizer, labels: readonly 
   return tokenizeDataset(readDataset(path, labels), tokenizer, maxLength, truncate)
 }
 
-/** The classifier that a model's file brings, where it fits the labels. */
+/** The classifier that a model's file brings; refuses one of other labels. */
 export async function readClassifier({ config, weights }: Model, labels: number): Promise<Map<string, Float32Array> | null> {
   if (!weights.has('classifier.weight')) return null
   const tensors = new Map<string, Float32Array>()
   for (const { name, shape } of classifierTensors(config, labels)) {
-    const { dtype, data } = await weights.read(name, shape)
-    if (dtype !== 'F32') return null
-    tensors.set(name, new Float32Array(data.slice().buffer))
+    const values = Float32Array.from(widenTensor(await weights.read(name, shape)))
+    if (!values.every(Number.isFinite)) refuse('weights.finite', `weights.${name}`, 'finite values', 'NaN or infinity')
+    tensors.set(name, values)
   }
   return tensors
 }

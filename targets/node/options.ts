@@ -3,7 +3,16 @@ import { refuse } from '../../runtime/error.ts'
 import { expandTargets } from '../../runtime/model/names.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { checkAlpha, checkRank } from '../../runtime/model/peft.ts'
+import type { Scheme } from '../../runtime/split/contract.ts'
+import { SCHEMES } from '../../runtime/split/contract.ts'
 import type { Flags } from './flags.ts'
+import { readAdapterConfig } from './model.ts'
+
+/** `--scheme`: one, a list of them, or all. */
+export function readSchemes(flags: Flags): Scheme[] {
+  const names = flags.text('scheme') === 'all' ? SCHEMES : flags.list('scheme')
+  return names.map((name) => SCHEMES.find((scheme) => scheme === name) ?? flags.choice('scheme', SCHEMES))
+}
 
 /** `--cuts` for each client, fewer values repeating; a server keeps at least one block. */
 export function readCuts(flags: Flags, clients: number, layers: number): number[] {
@@ -14,8 +23,9 @@ export function readCuts(flags: Flags, clients: number, layers: number): number[
   return cuts
 }
 
-/** `--rank`, `--alpha` and `--targets`. */
+/** The shape of the adapter in `--adapter`, else `--rank`, `--alpha` and `--targets`. */
 export function readLora(flags: Flags): AdapterConfig {
+  if (flags.has('adapter')) return readAdapterConfig(flags.text('adapter'))
   const rank = checkRank(flags.integer('rank', 1), '--rank')
   const alpha = flags.has('alpha') ? checkAlpha(flags.number('alpha', 0), '--alpha') : 2 * rank
   return { rank, alpha, targets: expandTargets(flags.list('targets'), '--targets') }

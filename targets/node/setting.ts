@@ -13,6 +13,7 @@ import type { Layout } from '../../runtime/model/layout.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import { longestOf } from '../../runtime/split/sampler.ts'
 import { SCHEDULERS } from '../../runtime/split/schedule.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
 import { CODECS } from '../../runtime/wire/codec.ts'
@@ -21,7 +22,7 @@ import type { FlagTable, Flags } from './flags.ts'
 import { BUILDS, LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
 import { host, loadNodeKernel } from './host.ts'
 import type { Model } from './model.ts'
-import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readAdapterConfig, readClassifier, readDataset, readTokens } from './model.ts'
+import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readDataset, readTokens } from './model.ts'
 import { readCuts, readLora } from './options.ts'
 import { readLabels } from './trained.ts'
 
@@ -107,7 +108,7 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const crc32c = createChecksum(kernel)
   const scheduler = flags.choice('scheduler', SCHEDULERS)
   checkOut(flags.text('out'))
-  const adapter = flags.has('adapter') ? readAdapterConfig(flags.text('adapter')) : readLora(flags)
+  const adapter = readLora(flags)
   const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
   const own = flags.has('data')
   const files = { train: own ? flags.text('data') : bundledData().train, validation: flags.optional('val') ?? (own ? undefined : bundledData().validation) }
@@ -119,8 +120,7 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const validation = files.validation === undefined ? { sequences: [], labels: new Int32Array(0) } : read(files.validation)
   const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
   const initial = await readInitial(flags, kernel, model, layout, adapter, labels.length)
-  const longest = validation.sequences.reduce((top, { length }) => Math.max(top, length), 1)
-  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longest, host.turn)
+  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), host.turn)
   const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
   return { flags, kernel, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate }
 }

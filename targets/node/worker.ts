@@ -23,7 +23,7 @@ export type ExecutorJob = KernelJob & { spec: StageSpec; optimizer: Optimizer }
 let executor: Executor | undefined
 
 const control = {
-  /** Runs a device over `port` to the end of its connection. Without a word where the server has left it out: it has said so itself. */
+  /** Runs a device over `port` to the end of its connection. Without a word where the server has ended it: it has said why itself. */
   async device(job: DeviceJob, port: MessagePort): Promise<boolean> {
     const kernel = await openKernel(job.module, job.build)
     const crc32c = createChecksum(kernel)
@@ -34,7 +34,7 @@ const control = {
         return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data: job.data }
       },
     }).catch((error: unknown) => {
-      if (error instanceof KerfError && error.code === 'deadline') return false
+      if (error instanceof KerfError && ['deadline', 'run-stopped'].includes(error.code)) return false
       throw error
     })
   },

@@ -15,7 +15,8 @@ const VOID = new Set(['meta', 'input', 'br'])
 /** The page without the insides of script and style, whose tags must balance. */
 function checkTags(page: string): void {
   const open: string[] = []
-  for (const [, close, name, selfClosed] of page.replace(/(<(script|style)[^>]*>)[^]*?(?=<\/\2>)/g, '$1').matchAll(/<(\/?)([a-z][a-z0-9]*)(?:[^<>"]|"[^"]*")*?(\/?)>/g)) {
+  const bare = page.replace(/(<(script|style)[^>]*>)[^]*?(?=<\/\2>)/g, '$1')
+  for (const [, close, name, selfClosed] of bare.matchAll(/<(\/?)([a-z][a-z0-9]*)(?:[^<>"]|"[^"]*")*?(\/?)>/g)) {
     if (selfClosed === '/' || VOID.has(name)) continue
     if (close === '') open.push(name)
     else assert.is(open.pop(), name)
@@ -78,7 +79,10 @@ test('everything a user names is escaped', () => {
     labels: sample.labels.map((label) => label + attack),
     model: { ...sample.model, name: attack },
     adapter: { ...sample.adapter, targets: [attack] },
-    schemes: sample.schemes.map((scheme) => ({ ...scheme, scheme: scheme.scheme + attack, scheduler: attack, timeline: scheme.timeline.map((span) => ({ ...span, party: span.party + attack })) })),
+    schemes: sample.schemes.map((scheme) => ({
+      ...scheme, scheme: scheme.scheme + attack, scheduler: attack,
+      timeline: scheme.timeline.map((span) => ({ ...span, party: span.party + attack })),
+    })),
   }
   const page = renderPage(report, ASSETS)
   checkTags(page)
@@ -89,7 +93,8 @@ test('everything a user names is escaped', () => {
 
 test('one scheme, 24 devices, no evaluation, missing numbers', () => {
   const sample = makeReport(1, 24)
-  const page = renderPage({ ...sample, schemes: [{ ...sample.schemes[0], evaluations: [], accuracyAfter: NaN, macroF1After: NaN, lossAfter: Infinity, majorityAccuracy: NaN }] }, ASSETS)
+  const missing = { evaluations: [], accuracyAfter: NaN, macroF1After: NaN, lossAfter: Infinity, majorityAccuracy: NaN }
+  const page = renderPage({ ...sample, schemes: [{ ...sample.schemes[0], ...missing }] }, ASSETS)
   checkTags(page)
   assert.not.match(textOf(page), /NaN|Infinity|undefined|null/)
   assert.not.match(page, /id="scale"|NaN%|class="compared"/)
@@ -118,7 +123,8 @@ test('more labels than colours share one, and the bar still adds up', () => {
   const sample = makeReport(1, 1)
   const labels = Array.from({ length: 77 }, (_, index) => `label-${index}`)
   const device = { ...sample.schemes[0].devices[0], labelCounts: labels.map((_, index) => index + 1) }
-  const page = renderPage({ ...sample, labels, schemes: [{ ...sample.schemes[0], devices: [device, { ...device, client: 1, labelCounts: labels.map(() => 0) }] }] }, ASSETS)
+  const devices = [device, { ...device, client: 1, labelCounts: labels.map(() => 0) }]
+  const page = renderPage({ ...sample, labels, schemes: [{ ...sample.schemes[0], devices }] }, ASSETS)
   assert.match(page, '70 other labels')
   const flexes = [...page.matchAll(/style="flex:(\d+);/g)].map((match) => Number(match[1]))
   assert.is(flexes.length, 8)
@@ -132,7 +138,8 @@ test('curves: aligned rounds, end points, coinciding schemes named, long runs th
   assert.match(accuracy.caption, 'kerf and sfl coincide exactly.')
   assert.ok(accuracy.curves.every((curve) => curve.values.length === accuracy.rounds.length))
   const long = makeReport(2, 2, 9000)
-  const loss = chartLoss({ ...long, schemes: [long.schemes[0], { ...long.schemes[1], losses: [{ round: 3, client: 0, loss: 1.25 }, { round: 3, client: 1, loss: NaN }] }] })
+  const losses = [{ round: 3, client: 0, loss: 1.25 }, { round: 3, client: 1, loss: NaN }]
+  const loss = chartLoss({ ...long, schemes: [long.schemes[0], { ...long.schemes[1], losses }] })
   assert.ok(loss.rounds.length <= 401, String(loss.rounds.length))
   assert.match(loss.caption, 'moving mean over 621 rounds')
   assert.is(loss.curves[1].values.filter((value) => value !== null).length, 1)

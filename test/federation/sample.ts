@@ -106,7 +106,10 @@ function makeScheme(shape: Shape, clients: number, rounds: number): SchemeReport
       const round = 1 + Math.floor(index / Math.max(1, devices.length))
       return { round, client, loss: 1.8 - 1.5 * fit(round) + 0.5 * (noiseOf(round * 31 + client, shape.noise) - 0.5) }
     }),
-    evaluations: Array.from({ length: Math.floor(rounds / 5) }, (_, index) => ({ round: (index + 1) * 5, accuracy: accuracyAt((index + 1) * 5), loss: 1.8 - 1.5 * fit((index + 1) * 5) })),
+    evaluations: Array.from({ length: Math.floor(rounds / 5) }, (_, index) => {
+      const round = (index + 1) * 5
+      return { round, accuracy: accuracyAt(round), loss: 1.8 - 1.5 * fit(round) }
+    }),
     timeline,
   }
 }

@@ -64,14 +64,17 @@ test('numbers that are missing show as a dash; no scheme is said in words', () =
 test('schemes that ran several times get distinct names', () => {
   const [kerf, sl] = makeReport().schemes
   assert.equal(nameSchemes([kerf, sl]), ['kerf', 'sl'])
-  assert.equal(nameSchemes([kerf, { ...kerf, scheduler: 'fifo' }, { ...kerf, scheduler: 'fifo' }, sl, sl]), ['kerf/longest-backward', 'kerf/fifo', 'kerf/fifo#2', 'sl', 'sl#2'])
+  const fifo = { ...kerf, scheduler: 'fifo' }
+  assert.equal(nameSchemes([kerf, fifo, fifo, sl, sl]), ['kerf/longest-backward', 'kerf/fifo', 'kerf/fifo#2', 'sl', 'sl#2'])
 })
 
 test('quantities keep three digits across their steps', () => {
   assert.equal([0, 0.5, 999, 1000, 1023, 1024, 10 * 1024 - 1, 123456, 1e6, 2.5 * 2 ** 30, 2 ** 60].map(formatBytes), [
     '0 B', '1 B', '999 B', '0.98 KiB', '1.00 KiB', '1.00 KiB', '10.0 KiB', '121 KiB', '977 KiB', '2.50 GiB', '1024 PiB',
   ])
-  assert.equal([0, 0.00001, 0.0123, 0.9996, 9.996, 12.34, 99.96, 12345, -1.5, NaN].map(formatNumber), ['0', '0.000010', '0.012', '1.00', '10.0', '12.3', '100', '12345', '-1.50', '–'])
+  assert.equal([0, 0.00001, 0.0123, 0.9996, 9.996, 12.34, 99.96, 12345, -1.5, NaN].map(formatNumber), [
+    '0', '0.000010', '0.012', '1.00', '10.0', '12.3', '100', '12345', '-1.50', '–',
+  ])
   assert.equal([formatSeconds(0), formatSeconds(850), formatSeconds(61234), formatSeconds(NaN)], ['0 s', '0.850 s', '61.2 s', '–'])
   assert.equal([formatPercent(0.91249), formatPercent(1), formatCount(999), formatCount(109486854)], ['91.2 %', '100.0 %', '999', '109\u202f486\u202f854'])
 })

@@ -49,7 +49,8 @@ test('refuses what Kerf does not compute', () => {
 
 test('refuses sizes out of range by name', () => {
   for (const key of ['vocab_size', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size', 'max_position_embeddings']) {
-    for (const value of [undefined, null, 0, -1, 1.5, '12', 2 ** 40, {}]) refused({ [key]: value }, 'config-value', new RegExp(`^config\\.${key}: expected an integer from 1`))
+    const message = new RegExp(`^config\\.${key}: expected an integer from 1`)
+    for (const value of [undefined, null, 0, -1, 1.5, '12', 2 ** 40, {}]) refused({ [key]: value }, 'config-value', message)
   }
   refused({ num_hidden_layers: LAYERS_MAX + 1 }, 'config-value', /num_hidden_layers/)
   refused({ hidden_size: 13 }, 'config-value', /^config\.hidden_size: expected a multiple of the 3 heads, got 13$/)

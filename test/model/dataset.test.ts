@@ -5,6 +5,7 @@ import { KerfError } from '../../runtime/error.ts'
 import { parseDataset, tokenizeDataset } from '../../runtime/model/dataset.ts'
 import type { DatasetOptions } from '../../runtime/model/dataset.ts'
 import { TEXT_CHARS_MAX, createTokenizer } from '../../runtime/model/tokens.ts'
+import { skipTest } from '../skip.ts'
 
 const DATA = new URL('../../../shared/data/', import.meta.url)
 
@@ -59,7 +60,8 @@ test('labels are numbered as given, else by code point', () => {
 test('a JSONL or CSV label may be an index where names are given, and a name comes first', () => {
   const labels = ['sad', '0', 'joy']
   assert.equal(rowsOf('d.csv', 'text,label\na,2\nb,0\nc,sad', { labels }), [['a', 'joy'], ['b', '0'], ['c', 'sad']])
-  assert.equal(rowsOf('d.jsonl', '{"text":"a","label":2}\n{"text":"b","label":0}\n{"text":"b","label":"0"}', { labels }), [['a', 'joy'], ['b', 'sad'], ['b', '0']])
+  const rows = ['{"text":"a","label":2}', '{"text":"b","label":0}', '{"text":"b","label":"0"}']
+  assert.equal(rowsOf('d.jsonl', rows.join('\n'), { labels }), [['a', 'joy'], ['b', 'sad'], ['b', '0']])
   refused('d.jsonl', '{"text":"a","label":3}', 'dataset-label', 'd.jsonl:1.label: expected one of sad, 0, joy, got 3', { labels })
   for (const label of ['-1', '1.5', '1e400']) refused('d.jsonl', `{"text":"a","label":${label}}`, 'dataset-label', 'd.jsonl:1.label', { labels })
   refused('d.csv', 'text,label\na,02', 'dataset-label', 'd.csv:2.label', { labels })
@@ -120,20 +122,17 @@ test('a text of too many tokens is refused by row, or cut before its [SEP]', () 
   for (const maxLength of [2, 0, -1, 3.5, NaN]) assert.throws(() => tokenizeDataset(dataset, tokenizer, maxLength, true), /^maxLength: /)
 })
 
-if (existsSync(DATA)) {
-  test('reads 2,000 tweets in the order and with the labels of their file', () => {
-    const labels = ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise']
-    const text = readFileSync(new URL('emotion/val.txt', DATA), 'utf8')
-    const dataset = parseDataset('val.txt', text, { labels })
-    assert.is(dataset.texts.length, 2000)
-    assert.equal(dataset.texts.map((row, i) => `${row};${labels[dataset.labels[i]]}`).join('\n'), text.trimEnd())
-    assert.equal(parseDataset('val.txt', text).labelNames, [...labels].sort())
-    const tokenizer = createTokenizer({ vocabText: readFileSync(new URL('bert-base-uncased/vocab.txt', DATA), 'utf8') })
-    const longest = Math.max(...tokenizeDataset(dataset, tokenizer, 128, false).sequences.map(({ length }) => length))
-    assert.ok(longest > 60 && longest <= 87, String(longest))
-  })
-} else {
-  console.log('skipped: CARER’s tweets (../shared/data is absent)')
-}
+test('reads 2,000 tweets in the order and with the labels of their file', () => {
+  if (!existsSync(DATA)) return skipTest('no CARER tweets in ../shared/data', { optional: true })
+  const labels = ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise']
+  const text = readFileSync(new URL('emotion/val.txt', DATA), 'utf8')
+  const dataset = parseDataset('val.txt', text, { labels })
+  assert.is(dataset.texts.length, 2000)
+  assert.equal(dataset.texts.map((row, i) => `${row};${labels[dataset.labels[i]]}`).join('\n'), text.trimEnd())
+  assert.equal(parseDataset('val.txt', text).labelNames, [...labels].sort())
+  const tokenizer = createTokenizer({ vocabText: readFileSync(new URL('bert-base-uncased/vocab.txt', DATA), 'utf8') })
+  const longest = Math.max(...tokenizeDataset(dataset, tokenizer, 128, false).sequences.map(({ length }) => length))
+  assert.ok(longest > 60 && longest <= 87, String(longest))
+})
 
 test.run()

@@ -108,12 +108,13 @@ test('every choice of targets is written so that PEFT’s suffix rule reads the 
 
 test('the tensors stand in one order, with PEFT’s names and shapes', () => {
   const tensors = adapterTensors(MODEL, { rank: 5, alpha: 1, targets: ['down', 'query'] }, LABELS)
-  assert.equal(tensors.slice(0, 4), [
-    { name: 'encoder.layer.0.attention.self.query.lora_A', peftName: 'base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight', shape: [5, 6], block: 0 },
-    { name: 'encoder.layer.0.attention.self.query.lora_B', peftName: 'base_model.model.bert.encoder.layer.0.attention.self.query.lora_B.weight', shape: [6, 5], block: 0 },
-    { name: 'encoder.layer.0.output.dense.lora_A', peftName: 'base_model.model.bert.encoder.layer.0.output.dense.lora_A.weight', shape: [5, 10], block: 0 },
-    { name: 'encoder.layer.0.output.dense.lora_B', peftName: 'base_model.model.bert.encoder.layer.0.output.dense.lora_B.weight', shape: [6, 5], block: 0 },
-  ])
+  const pairs: [string, number[]][] = [
+    ['encoder.layer.0.attention.self.query.lora_A', [5, 6]],
+    ['encoder.layer.0.attention.self.query.lora_B', [6, 5]],
+    ['encoder.layer.0.output.dense.lora_A', [5, 10]],
+    ['encoder.layer.0.output.dense.lora_B', [6, 5]],
+  ]
+  assert.equal(tensors.slice(0, 4), pairs.map(([name, shape]) => ({ name, peftName: `base_model.model.bert.${name}.weight`, shape, block: 0 })))
   assert.equal(tensors.slice(-2), [
     { name: 'classifier.weight', peftName: 'base_model.model.classifier.weight', shape: [7, 6], block: -1 },
     { name: 'classifier.bias', peftName: 'base_model.model.classifier.bias', shape: [7], block: -1 },

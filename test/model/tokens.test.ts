@@ -4,10 +4,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { KerfError } from '../../runtime/error.ts'
 import { TEXT_CHARS_MAX, createTokenizer } from '../../runtime/model/tokens.ts'
 import type { TokenizerFiles } from '../../runtime/model/tokens.ts'
+import { skipTest } from '../skip.ts'
 
 const DATA = new URL('../../../shared/data/', import.meta.url)
-const hasData = existsSync(DATA)
 const readData = (path: string) => readFileSync(new URL(path, DATA), 'utf8')
+const skipData = () => skipTest('no BERT vocabulary in ../shared/data', { optional: true })
 
 const VOCAB = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'un', '##aff', '##able', 'aff', ',', 'É', 'e', 'x', '__proto__']
 const vocabText = VOCAB.join('\n') + '\n'
@@ -121,29 +122,27 @@ const RUST: [string, number[]][] = [
   ['İstanbul straße', [9960, 2358, 27807]],
 ]
 
-if (hasData) {
-  test('gives the ids of the Rust tokenizers for BERT’s vocabulary', () => {
-    const json = createTokenizer({ tokenizerJson: readData('bert-base-uncased/tokenizer.json') })
-    const vocab = createTokenizer({ vocabText: readData('bert-base-uncased/vocab.txt') })
-    assert.is(json.vocabSize, 30522)
-    assert.is(vocab.vocabSize, 30522)
-    assert.equal(json.ids, { cls: 101, sep: 102, pad: 0, unk: 100, mask: 103 })
-    assert.equal(vocab.ids, json.ids)
-    for (const [text, ids] of RUST) {
-      assert.equal([...json.encode(text)], [101, ...ids, 102], text)
-      assert.equal([...vocab.encode(text)], [101, ...ids, 102], text)
-    }
-  })
+test('gives the ids of the Rust tokenizers for BERT’s vocabulary', () => {
+  if (!existsSync(DATA)) return skipData()
+  const json = createTokenizer({ tokenizerJson: readData('bert-base-uncased/tokenizer.json') })
+  const vocab = createTokenizer({ vocabText: readData('bert-base-uncased/vocab.txt') })
+  assert.is(json.vocabSize, 30522)
+  assert.is(vocab.vocabSize, 30522)
+  assert.equal(json.ids, { cls: 101, sep: 102, pad: 0, unk: 100, mask: 103 })
+  assert.equal(vocab.ids, json.ids)
+  for (const [text, ids] of RUST) {
+    assert.equal([...json.encode(text)], [101, ...ids, 102], text)
+    assert.equal([...vocab.encode(text)], [101, ...ids, 102], text)
+  }
+})
 
-  test('tokenizer.json and vocab.txt agree on 2,000 tweets', () => {
-    const json = createTokenizer({ tokenizerJson: readData('bert-base-uncased/tokenizer.json') })
-    const vocab = createTokenizer({ vocabText: readData('bert-base-uncased/vocab.txt') })
-    const lines = readData('emotion/val.txt').trimEnd().split('\n')
-    assert.is(lines.length, 2000)
-    for (const line of lines) assert.equal(vocab.encode(line), json.encode(line), line)
-  })
-} else {
-  console.log('skipped: BERT’s vocabulary (../shared/data is absent)')
-}
+test('tokenizer.json and vocab.txt agree on 2,000 tweets', () => {
+  if (!existsSync(DATA)) return skipData()
+  const json = createTokenizer({ tokenizerJson: readData('bert-base-uncased/tokenizer.json') })
+  const vocab = createTokenizer({ vocabText: readData('bert-base-uncased/vocab.txt') })
+  const lines = readData('emotion/val.txt').trimEnd().split('\n')
+  assert.is(lines.length, 2000)
+  for (const line of lines) assert.equal(vocab.encode(line), json.encode(line), line)
+})
 
 test.run()

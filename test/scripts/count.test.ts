@@ -39,4 +39,13 @@ test('a skipped test is not a passed one, and may be required', () => {
   assert.is(count(`skipped: never ran\n${summary(0, 0)}`, 0), '0 1 0')
 })
 
+test('an optional test is never required', () => {
+  const optional = `\nskipped: no tweets (optional)\n${summary(3, 3)}`
+  assert.is(count(optional, 0), '2 0 1')
+  assert.is(count(optional, 0, true), '2 0 1')
+  assert.equal(readCounts(optional, 0, true).notes, ['skipped: no tweets (optional)'])
+  assert.is(count(`skipped: no browser\n${optional}`, 0, true), '1 1 1')
+  assert.is(count(`skipped: no tweets (optional)\n${summary(3, 3, 2)}`, 0, true), '2 2 1')
+})
+
 test.run()

@@ -3,9 +3,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import type { Executor } from '../../runtime/split/executor.ts'
 import { RETURNS_MAX } from '../../runtime/split/server.ts'
 import { expectBits } from './bits.ts'
-import type { Direction, Ending, Fate, Outcome, Setup, Watch } from './harness.ts'
+import type { Direction, Ending, Fate, Outcome, Scene, Setup, Watch } from './harness.ts'
 import { DEADLINE_MS, openScene, train } from './harness.ts'
 import { LAYERS, makeContract, makeInitial, makeShares } from './model.ts'
 import { trainFederated, trainInTurns } from './reference.ts'
@@ -79,6 +80,44 @@ test('kerf with an executor that answers late: a device that comes back while an
   const setup: Setup = { contract: contractOf('kerf', { steps: 9 }), slowExecutors: true }
   const expected = await train(setup)
   for (const moment of MOMENTS) expectUndisturbed(await train(setup, breakOnce(1, moment)), expected, moment.what)
+})
+
+test('a device that comes back just while the next interval is laid out gets one order', async () => {
+  const contract = contractOf('kerf')
+  let scene: Scene | undefined
+  let back: Promise<Ending> | undefined
+  let writes = 0
+  const wrapExecutor = (executor: Executor): Executor => ({
+    ...executor,
+    async write(set, state) {
+      await executor.write(set, state)
+      // The third is the first of the second interval.
+      if (++writes !== 3) return
+      back = scene!.join(1)
+      await scene!.until(() => scene!.events.includes('1 came back'), 'to come back')
+    },
+  })
+  scene = await openScene({ contract, wrapExecutor })
+  const other = scene.join(0)
+  assert.is(await scene.join(1, { watch: ({ direction, type }) => (direction === 'up' && type === 'adapter' ? 'cut-after' : undefined) }), 'lost')
+  expectBits((await scene.finish()).vector, (await train({ contract })).vector)
+  assert.equal(await Promise.all([other, back]), ['done', 'done'])
+})
+
+test('a device that leaves again while its state is being laid out may come back at once', async () => {
+  for (const scheme of ['kerf', 'sfl'] as const) {
+    const setup: Setup = { contract: contractOf(scheme, { checkpointEvery: 1 }), slowExecutors: true }
+    const expected = await train(setup)
+    let ready = 0
+    const outcome = await train(setup, ({ client, type, step }) => {
+      if (client !== 1) return
+      if (type === 'ready') ready++
+      if (type === 'ready' && ready > 1 && ready < 5) return 'cut-after'
+      if (type === 'activation' && step === 2 && ready === 1) return 'cut'
+    })
+    assert.is(ready, 5)
+    expectUndisturbed(outcome, expected, scheme)
+  }
 })
 
 test('a state on its way up is lost, or its device is gone right after it', async () => {
@@ -169,10 +208,12 @@ async function trainWithout(contract: Contract, step: number, fate: 'cut' | 'los
   return { ...result, ...scene, ending: await away, endings: await Promise.all(others) }
 }
 
+const DOES = { cut: 'leaves for good', lose: 'falls silent' } as const
+
 for (const fate of ['cut', 'lose'] as const) {
   for (const scheme of ['kerf', 'sfl', 'fl'] as const) {
     for (const checkpointEvery of [0, 1]) {
-      test(`${scheme}, states every ${checkpointEvery}: a device that ${fate === 'cut' ? 'leaves for good' : 'falls silent'} is missing from its averages`, async () => {
+      test(`${scheme}, states every ${checkpointEvery}: a device that ${DOES[fate]} is missing from its averages`, async () => {
         const contract = makeContract({ scheme, cuts: scheme === 'fl' ? [4, 4, 4] : [1, 2, 3], checkpointEvery })
         const [shares, initial] = [makeShares(3), await makeInitial(contract.seed)]
         for (const step of [0, 1, 4]) {
@@ -187,14 +228,14 @@ for (const fate of ['cut', 'lose'] as const) {
     }
   }
 
-  test(`sl: the others take their turns when a device ${fate === 'cut' ? 'leaves for good' : 'falls silent'}`, async () => {
+  test(`sl: the others take their turns when a device ${DOES[fate]}`, async () => {
     const contract = makeContract({ scheme: 'sl', cuts: [1, 2, 3], checkpointEvery: 1 })
     const outcome = await trainWithout(contract, 1, fate)
     expectBits(outcome.vector, await trainInTurns(contract, makeShares(3), await makeInitial(contract.seed), (client) => client !== 1))
     assert.equal(outcome.endings, ['done', 'done'])
   })
 
-  test(`splitlora: the others go on when a device ${fate === 'cut' ? 'leaves for good' : 'falls silent'}`, async () => {
+  test(`splitlora: the others go on when a device ${DOES[fate]}`, async () => {
     for (const checkpointEvery of [0, 1, 2]) {
       const outcome = await trainWithout(makeContract({ scheme: 'splitlora', cuts: [1, 2, 3], checkpointEvery }), 1, fate)
       assert.equal(outcome.endings, ['done', 'done'])
@@ -236,7 +277,8 @@ test('a device whose link breaks at the same place again and again is left out u
   for (const scheme of ['kerf', 'fl'] as const) {
     const contract = makeContract({ scheme, cuts: scheme === 'fl' ? [4, 4, 4] : [1, 2, 3], checkpointEvery: 1 })
     const outcome = await train({ contract }, ({ client, type, step }) => (client === 1 && WORK.includes(type) && step === 2 ? 'cut' : undefined))
-    expectBits(outcome.vector, await trainFederated(contract, makeShares(3), await makeInitial(contract.seed), (client, begin) => client !== 1 || begin > 0), scheme)
+    const expected = await trainFederated(contract, makeShares(3), await makeInitial(contract.seed), (client, begin) => client !== 1 || begin > 0)
+    expectBits(outcome.vector, expected, scheme)
     assert.equal(outcome.endings, ['done', 'done', 'done'])
     assert.is(outcome.devices[1].drops, RETURNS_MAX + 1)
   }

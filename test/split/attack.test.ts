@@ -171,7 +171,10 @@ const UPLOADS: readonly Lie[] = [
   { what: 'state without a power', code: 'state-power', type: 'state', step: 2, forge: (bytes) => forgeContent(bytes, (body) => { body.metadata = {} }) },
   { what: 'state of another step', code: 'frame-step-future', type: 'state', step: 2, forge: number('step', () => 4) },
   { what: 'state left out', code: 'frame-type-unexpected', type: 'state', step: 2, forge: () => [] },
-  { what: 'report without a loss', code: 'report-loss', type: 'report', step: 1, scheme: 'fl', forge: (bytes) => forgeContent(bytes, (body) => { body.metadata = {} }) },
+  {
+    what: 'report without a loss', code: 'report-loss', type: 'report', step: 1, scheme: 'fl',
+    forge: (bytes) => forgeContent(bytes, (body) => { body.metadata = {} }),
+  },
   { what: 'report of NaN', code: 'report-loss', type: 'report', step: 1, scheme: 'fl', forge: metadata({ loss: 'NaN' }) },
   { what: 'report of a script', code: 'report-loss', type: 'report', step: 1, scheme: 'fl', forge: metadata({ loss: '<script>' }) },
   {
@@ -203,8 +206,10 @@ const GREETINGS: readonly Lie[] = [
   { what: 'ready of another client', code: 'frame-client', type: 'ready', step: 0, forge: number('client', () => 2) },
   { what: 'no hello', code: 'frame-type-unexpected', type: 'hello', step: 0, forge: (bytes) => forgeType(bytes, 'ready') },
   { what: 'hello of a later step', code: 'frame-step-future', type: 'hello', step: 0, forge: number('step', () => 1) },
-  { what: 'hello with tensors', code: 'frame-extra-tensor', type: 'hello', step: 0,
-    forge: (bytes) => forgeContent(bytes, ({ tensors }) => { tensors.set('a', { name: 'a', dtype: 'I32', shape: [1], data: new Uint8Array(4) }) }) },
+  {
+    what: 'hello with tensors', code: 'frame-extra-tensor', type: 'hello', step: 0,
+    forge: (bytes) => forgeContent(bytes, ({ tensors }) => { tensors.set('a', { name: 'a', dtype: 'I32', shape: [1], data: new Uint8Array(4) }) }),
+  },
   { what: 'hello without a name', code: 'client-name', type: 'hello', step: 0, forge: metadata({ name: '' }) },
   { what: 'hello with an endless name', code: 'client-name', type: 'hello', step: 0, forge: metadata({ name: 'x'.repeat(NAME_CHARS_MAX + 1) }) },
   { what: 'a taken name', code: 'client-taken', type: 'hello', step: 0, forge: metadata({ name: 'device 0' }) },
@@ -304,7 +309,7 @@ test('splitlora: values that overflow do not reach the set that all share', asyn
 test('a server that lies is refused by its device', async () => {
   const lies: Lie[] = [
     { what: 'NaN', code: 'frame-not-finite', type: 'gradient', step: 1, direction: 'down', forge: float('gradient', NaN) },
-    { what: 'a gradient of other rows', code: 'codec-shape', type: 'gradient', step: 1, direction: 'down', forge: shape('gradient', ([rows]) => [rows - 1, C]) },
+    { what: 'other rows', code: 'codec-shape', type: 'gradient', step: 1, direction: 'down', forge: shape('gradient', ([rows]) => [rows - 1, C]) },
     { what: 'a gradient of a step past', code: 'frame-step-past', type: 'gradient', step: 1, direction: 'down', forge: number('step', () => 0) },
     { what: 'a gradient again', code: 'frame-step-past', type: 'gradient', step: 1, direction: 'down', forge: twice((bytes) => bytes) },
     { what: 'an adapter with NaN', code: 'frame-not-finite', type: 'adapter', step: 3, direction: 'down', forge: float(QUERY, NaN) },

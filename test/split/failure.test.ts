@@ -68,6 +68,13 @@ test('a metrics file that can\'t be written ends the run with its error, in sche
   }
 })
 
+test('an error of the journal is the run\'s, not the device\'s, of whichever kind; and a message without end is cut', async () => {
+  const tell = () => { throw new KerfError('file-write', 'metrics', '\u0001'.repeat(5000)) }
+  for (const scheme of ['kerf', 'fl'] as const) {
+    assert.is((await expectFailure({ contract: contractOf(scheme), tell }) as KerfError).code, 'file-write')
+  }
+})
+
 test('a save that takes long holds the rounds up and puts none before another', async () => {
   const contract = makeContract({ checkpointEvery: 1, steps: 9 })
   const order: string[] = []

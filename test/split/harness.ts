@@ -174,7 +174,8 @@ export async function openScene(setup: Setup): Promise<Scene> {
     void run.server.attend(far)
     return watchLink(near, client, passages, watch)
   }
-  const state = () => [...run.server.members.map(({ client, turn, step, ready }) => `${client} ${turn} at ${step}${ready ? '' : ' absent'}`), ...events].join('; ')
+  const states = () => run.server.members.map(({ client, turn, step, ready }) => `${client} ${turn} at ${step}${ready ? '' : ' absent'}`)
+  const state = () => [...states(), ...events].join('; ')
   return {
     run, host, crc32c, contract, steps, events, saves, intervals, passages, connect,
     join: (client, options = {}) => joinDevice(client, options, options.link ?? connect(client, options.watch), { host, kernel, crc32c }, shares[client]),

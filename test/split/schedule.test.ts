@@ -50,9 +50,9 @@ test('longest-tail goes by cuts until all that have arrived are measured', () =>
 test('longest-tail and fifo never idle while an activation waits', () => {
   const random = createRandom(3, 'mask')
   for (let round = 0; round < 500; round++) {
-    const all = Array.from({ length: 1 + random.below(5) }, (_, client) => candidate(client, {
-      step: random.below(3), arrival: random.below(2) ? random.below(100) : null, backwardWork: random.below(4), tailMs: random.below(2) ? random.below(50) : null,
-    }))
+    const maybe = (count: number) => (random.below(2) ? random.below(count) : null)
+    const all = Array.from({ length: 1 + random.below(5) }, (_, client) =>
+      candidate(client, { step: random.below(3), arrival: maybe(100), backwardWork: random.below(4), tailMs: maybe(50) }))
     for (const scheduler of [longestTail, fifo]) {
       const chosen = scheduler(all)
       if (all.some(({ arrival }) => arrival !== null)) assert.is.not(all.find(({ client }) => client === chosen)?.arrival ?? null, null)
@@ -76,7 +76,9 @@ test('kerf and sfl give the same bits under every scheduler, with states and wit
     for (const checkpointEvery of [0, 1, 2]) {
       const contract = makeContract({ scheme, cuts: [1, 3, 2], steps: 7, checkpointEvery })
       const expected = await train({ contract })
-      for (const scheduler of SCHEDULERS) expectBits((await train({ contract, scheduler })).vector, expected.vector, `${scheme} ${scheduler} ${checkpointEvery}`)
+      for (const scheduler of SCHEDULERS) {
+        expectBits((await train({ contract, scheduler })).vector, expected.vector, `${scheme} ${scheduler} ${checkpointEvery}`)
+      }
     }
   }
 })

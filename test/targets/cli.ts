@@ -27,7 +27,12 @@ export type Process = {
 }
 
 const children = new Set<ChildProcess>()
-process.on('exit', () => { for (const child of children) child.kill('SIGKILL') })
+process.on('exit', killAll)
+
+/** Ends what a test that failed has left running. */
+export function killAll(): void {
+  for (const child of children) child.kill('SIGKILL')
+}
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => { setTimeout(resolve, ms) })

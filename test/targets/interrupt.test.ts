@@ -7,10 +7,14 @@ import { join } from 'node:path'
 import { decodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import { skipTest } from '../skip.ts'
 import type { Process } from './cli.ts'
-import { PROGRAM, adapterFile, callKerf, checkpointFile, flagsOf, makeRoom, pause, readFiles, readMetrics, readResult, startKerf, startProcess } from './cli.ts'
+import {
+  PROGRAM, adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, pause, readFiles, readMetrics, readResult, startKerf, startProcess,
+} from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
 const BASE = { model, data, val, clients: 2, cuts: '1,2', steps: 60, interval: 10, batch: 4, lr: 0.01 }
+
+test.after.each(killAll)
 
 type More = Readonly<Record<string, string | number | boolean>>
 

@@ -6,11 +6,15 @@ import { join } from 'node:path'
 import type { Report } from '../../runtime/federation/report.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { makeTinyData } from '../tiny.ts'
-import { LABELS, adapterFile, callKerf, checkpointFile, flagsOf, makeRoom, metricsFile, pause, readFiles, readMetrics, readResult, startKerf } from './cli.ts'
+import {
+  LABELS, adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, metricsFile, pause, readFiles, readMetrics, readResult, startKerf,
+} from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
 // Neither checkpoints nor measurements fall on every aggregation.
 const BASE = { model, data, val, clients: 3, cuts: '1,2,3', steps: 22, interval: 4, batch: 4, lr: 0.01, 'eval-every': 6, 'checkpoint-every': 3 }
+
+test.after.each(killAll)
 
 type More = Readonly<Record<string, string | number | boolean>>
 

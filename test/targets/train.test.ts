@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Report } from '../../runtime/federation/report.ts'
 import { decodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import type { Outcome } from '../command.ts'
+import { distance } from '../distance.ts'
 import { LABELS, adapterFile, callKerf, checkpointFile, flagsOf, makeRoom, readMetrics, readResult, startProcess, PROGRAM } from './cli.ts'
 
 const SCHEMES = ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central']
@@ -133,6 +134,18 @@ test('a written adapter goes on, with the same bits, as if there had been no sto
   assert.is(await adapterOf('rest-2', { ...rest, seed: 2 }), whole)
   await callKerf(['export', '--model', model, '--adapter', join(at, 'half'), '--out', join(at, 'copy')])
   assert.equal(readFileSync(adapterFile(join(at, 'copy'))), readFileSync(adapterFile(join(at, 'half'))))
+})
+
+test("training begins with the model's own head, in half precision too", async () => {
+  const [from, merged] = [join(at, 'f32'), join(at, 'merged')]
+  await train('f32')
+  await callKerf(['export', '--model', model, '--adapter', from, '--merge', '--dtype', 'f16', '--out', merged])
+  // A rate that moves nothing: what comes out is what training began with.
+  await train('head', { model: merged, steps: 1, lr: 1e-20 })
+  const head = (out: string) => new Float32Array(Uint8Array.from(
+    decodeSafetensors(readFileSync(adapterFile(out))).tensors.get('base_model.model.classifier.weight')!.data).buffer)
+  assert.ok(distance(head(join(at, 'head')), head(from)) < 1e-3)
+  assert.is.not(head(join(at, 'head'))[0], head(from)[0])
 })
 
 test('rank, alpha, targets and label order come from the adapter', async () => {

@@ -1,10 +1,11 @@
 /** `kerf eval`: how well a trained model labels a file. */
-import { openEvaluator } from '../../../runtime/federation/evaluate.ts'
+import { EVALUATION_BATCH, openEvaluator } from '../../../runtime/federation/evaluate.ts'
 import type { Evaluation } from '../../../runtime/federation/evaluate.ts'
 import { formatScores, majorityShare, scoreLabels } from '../../../runtime/federation/scores.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../../runtime/model/dataset.ts'
+import { longestOf } from '../../../runtime/split/sampler.ts'
 import { encodeSafetensors } from '../../../runtime/wire/safetensors.ts'
 import { readMaxLength } from '../setting.ts'
 import type { Command } from '../flags.ts'
@@ -17,14 +18,14 @@ import { TRAINED_FLAGS, openTrained } from '../trained.ts'
 
 async function measure(kernel: Kernel, { model, labels, adapter }: Trained, data: TokenizedDataset): Promise<Evaluation> {
   const progress = createProgress(process.stderr, { now: host.clock })
-  const longest = data.sequences.reduce((top, { length }) => Math.max(top, length), 1)
-  let batches = 0
+  const batches = Math.ceil(data.sequences.length / EVALUATION_BATCH)
+  let done = 0
   const turn = async () => {
-    progress.update(++batches, 0, `batches of ${data.sequences.length} texts`)
+    progress.update(++done, batches, `batches of ${EVALUATION_BATCH} texts`)
     await host.turn()
   }
   try {
-    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longest, turn)
+    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longestOf(data), turn)
     return await evaluator.run(data, adapter?.vector)
   } finally {
     progress.end()

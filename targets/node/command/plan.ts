@@ -12,8 +12,8 @@ import { RUN_FLAGS, readMaxLength } from '../setting.ts'
 import type { Command, FlagTable, Flags } from '../flags.ts'
 import { BUILDS, MODEL_FLAGS } from '../flags.ts'
 import { loadNodeKernel, readText } from '../host.ts'
-import { modelDirectory, readAdapterConfig } from '../model.ts'
-import { readCuts, readLora } from '../options.ts'
+import { modelDirectory } from '../model.ts'
+import { readCuts, readLora, readSchemes } from '../options.ts'
 
 const LABELS_ASSUMED = 6
 
@@ -33,9 +33,8 @@ function readInput(flags: Flags, config: ModelConfig): ForecastInput {
   const longest = readMaxLength(flags, { config })
   return {
     config, labels: countLabels(flags, config),
-    adapter: flags.has('adapter') ? readAdapterConfig(flags.text('adapter')) : readLora(flags),
-    cuts: readCuts(flags, flags.integer('clients', 1, 4096), config.layers), batch: flags.integer('batch', 1, 4096),
-    tokens: flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest, longest,
+    adapter: readLora(flags), cuts: readCuts(flags, flags.integer('clients', 1, 4096), config.layers),
+    batch: flags.integer('batch', 1, 4096), tokens: flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest, longest,
     interval: flags.integer('interval', 1), codec: flags.choice('codec', CODECS),
   }
 }
@@ -70,10 +69,8 @@ export const planCommand: Command = {
     const directory = modelDirectory(flags.optional('model'))
     const file = join(directory, 'config.json')
     const input = readInput(flags, parseConfig(readText(file), file))
-    const names = flags.text('scheme') === 'all' ? [...SCHEMES] : flags.list('scheme')
-    const schemes = names.map((name) => SCHEMES.find((scheme) => scheme === name) ?? flags.choice('scheme', [...SCHEMES]))
     const crc32c = createChecksum(kernel)
-    const forecasts = schemes.map((scheme) => forecastRun(input, scheme, kernel, crc32c))
+    const forecasts = readSchemes(flags).map((scheme) => forecastRun(input, scheme, kernel, crc32c))
     const name = basename(directory)
     process.stdout.write(flags.on('json') ? formatJson(name, input, forecasts) : [formatHead(name, input), ...forecasts.map(formatForecast)].join('\n'))
   },

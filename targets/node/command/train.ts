@@ -10,6 +10,7 @@ import type { Connect } from '../conduct.ts'
 import { conduct, openWorker } from '../conduct.ts'
 import type { Command } from '../flags.ts'
 import { linkPort } from '../host.ts'
+import { readSchemes } from '../options.ts'
 import { writeReport } from '../output.ts'
 import type { Setting } from '../setting.ts'
 import { RUN_FLAGS, makeContract, openSetting } from '../setting.ts'
@@ -49,8 +50,7 @@ export const trainCommand: Command = {
     'deadline-seconds': { ...RUN_FLAGS['deadline-seconds'], default: '3600' },
   },
   async run(flags) {
-    const names = flags.text('scheme') === 'all' ? [...SCHEMES] : flags.list('scheme')
-    const schemes = names.map((name) => SCHEMES.find((scheme) => scheme === name) ?? flags.choice('scheme', [...SCHEMES]))
+    const schemes = readSchemes(flags)
     const setting = await openSetting(flags)
     const out = flags.text('out')
     const every = flags.has('checkpoint-every') ? flags.integer('checkpoint-every', 0) : 1
