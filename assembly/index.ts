@@ -18,6 +18,7 @@ export { adamw } from './adamw'
 export { averageAdd, averageFinish } from './average'
 export { widenF16, narrowF16, widenBF16, quantizeRows, dequantizeRows } from './convert'
 export { crc32c, crc32cTable } from './crc32c'
+export { peak } from './peak'
 export { blockForward, blockBackward, blockForwardScratchBytes, blockBackwardScratchBytes } from './block'
 
 const ABI_VERSION: i32 = 1

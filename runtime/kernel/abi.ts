@@ -56,6 +56,7 @@ export type KernelExports = {
   tanh32: (x: number) => number
   exp64: (x: number) => number
   log64: (x: number) => number
+  peak: (iterations: number) => number
 
   blockForward: (out: number, saved: number, block: number, offsets: number, N: number, S: number, T: number, scratch: number) => void
   blockBackward: (dx: number, dOut: number, saved: number, block: number, offsets: number, N: number, S: number, T: number, scratch: number) => void

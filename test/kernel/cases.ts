@@ -7,10 +7,11 @@ import { ELEMENTWISE } from './cases.elementwise.ts'
 import { EMBEDDING } from './cases.embedding.ts'
 import { LINEAR } from './cases.linear.ts'
 import { MATMUL } from './cases.matmul.ts'
+import { PEAK } from './cases.peak.ts'
 import { ROWS } from './cases.rows.ts'
 import { UPDATE } from './cases.update.ts'
 import type { Case } from './case.ts'
 
 export const CASES: readonly Case[] = [
-  ...ELEMENTWISE, ...MATMUL, ...LINEAR, ...ROWS, ...ACTIVATION, ...ATTENTION, ...EMBEDDING, ...UPDATE, ...CONVERT, ...BLOCK,
+  ...ELEMENTWISE, ...MATMUL, ...LINEAR, ...ROWS, ...ACTIVATION, ...ATTENTION, ...EMBEDDING, ...UPDATE, ...CONVERT, ...BLOCK, ...PEAK,
 ]
