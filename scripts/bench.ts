@@ -17,6 +17,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
+import { median } from '../runtime/bench/measure.ts'
 import { formatColumns } from '../runtime/federation/columns.ts'
 import { openEvaluator } from '../runtime/federation/evaluate.ts'
 import { initialVector } from '../runtime/federation/initial.ts'
@@ -39,10 +40,6 @@ const LENGTH_MAX = 128
 
 const TIMES = ['compile', 'open', 'first', 'warm', 'process'] as const
 type Sample = Record<(typeof TIMES)[number], number>
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]
-}
 
 async function timeMs<T>(work: () => T | Promise<T>): Promise<{ result: T; ms: number }> {
   const begin = performance.now()

@@ -40,6 +40,12 @@ export function writeBlock(buffer: ArrayBufferLike, address: number, values: Blo
   write(buffer, address, BLOCK, values)
 }
 
+/** The addresses that a block's record holds. */
+export function readBlock(buffer: ArrayBufferLike, address: number): BlockRecord {
+  const view = new DataView(buffer, address, BLOCK_BYTES)
+  return Object.fromEntries(BLOCK.map((field, index) => [field, view.getUint32(4 * index, true)])) as BlockRecord
+}
+
 export function writeSaved(buffer: ArrayBufferLike, address: number, values: SavedRecord): void {
   write(buffer, address, SAVED, values)
 }

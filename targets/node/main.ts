@@ -1,5 +1,6 @@
 /** The command line: `kerf COMMAND [flags]`. Exit 0 success, 1 the run failed, 2 the call was wrong. */
 import { KerfError } from '../../runtime/error.ts'
+import { benchCommand } from './command/bench.ts'
 import { evaluateCommand } from './command/eval.ts'
 import { exportCommand } from './command/export.ts'
 import { inferCommand } from './command/infer.ts'
@@ -12,7 +13,7 @@ import { formatHelp, parseFlags } from './flags.ts'
 import { endOnSignals } from './interrupt.ts'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  train: trainCommand, eval: evaluateCommand, infer: inferCommand, plan: planCommand,
+  train: trainCommand, eval: evaluateCommand, infer: inferCommand, plan: planCommand, bench: benchCommand,
   serve: serveCommand, join: joinCommand, export: exportCommand,
 }
 

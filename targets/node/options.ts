@@ -8,6 +8,9 @@ import { SCHEMES } from '../../runtime/split/contract.ts'
 import type { Flags } from './flags.ts'
 import { readAdapterConfig } from './model.ts'
 
+/** Labels of a head whose model names none, where only its size matters. */
+export const LABELS_ASSUMED = 6
+
 /** `--scheme`: one, a list of them, or all. */
 export function readSchemes(flags: Flags): Scheme[] {
   const names = flags.text('scheme') === 'all' ? SCHEMES : flags.list('scheme')

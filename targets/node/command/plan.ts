@@ -13,9 +13,7 @@ import type { Command, FlagTable, Flags } from '../flags.ts'
 import { BUILDS, MODEL_FLAGS } from '../flags.ts'
 import { loadNodeKernel, readText } from '../host.ts'
 import { modelDirectory } from '../model.ts'
-import { readCuts, readLora, readSchemes } from '../options.ts'
-
-const LABELS_ASSUMED = 6
+import { LABELS_ASSUMED, readCuts, readLora, readSchemes } from '../options.ts'
 
 /** The flags of a run that decide what it takes. */
 function runFlags(): FlagTable {

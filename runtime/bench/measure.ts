@@ -1,0 +1,85 @@
+/**
+ * How long a piece of work takes: warm-up, then samples of many calls each, and their median. The clock is the
+ * target's. An engine compiles a function twice, quickly at its first call and well after many, so the warm-up goes on
+ * until two batches of calls take equally long.
+ */
+import { refuse } from '../error.ts'
+
+/** What a target hands in: milliseconds from any start, and a turn of its event loop, so that a signal comes through. */
+export type Timer = { clock(): number; turn(): Promise<void> }
+
+export type MeasureOptions = {
+  /** The warm-up takes at least `warmMs`, and at most `warmMsMax` and one batch. */
+  warmMs: number
+  warmMsMax: number
+  /** The shortest sample that the clock can be trusted with. */
+  sampleMs: number
+  /** Samples wanted, and how many are enough once they have taken `budgetMs`. */
+  samples: number
+  samplesMin: number
+  budgetMs: number
+}
+
+export const THOROUGH: MeasureOptions = { warmMs: 120, warmMsMax: 1500, sampleMs: 20, samples: 9, samplesMin: 3, budgetMs: 1500 }
+/** For a look and for tests. */
+export const QUICK: MeasureOptions = { warmMs: 10, warmMsMax: 60, sampleMs: 4, samples: 3, samplesMin: 1, budgetMs: 30 }
+
+/** Milliseconds of one call: the median and the least of `samples` means over `calls` calls. */
+export type Timing = { ms: number; leastMs: number; samples: number; calls: number }
+
+/** Batches of the warm-up are equal within this share. */
+const STEADY = 0.05
+const CALLS_MAX = 2 ** 26
+
+/** The middle value, of an even number the upper one of the two. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]
+}
+
+function timeCalls({ clock }: Timer, work: () => void, calls: number): number {
+  const begin = clock()
+  for (let call = 0; call < calls; call++) work()
+  return clock() - begin
+}
+
+/** Calls that fill a sample when `calls` took `ms`; twice as many where the clock saw next to nothing. */
+function fillSample(ms: number, calls: number, sampleMs: number): number {
+  const wanted = ms > sampleMs / 1000 ? Math.max(1, Math.ceil((calls * sampleMs) / ms)) : 2 * calls
+  return wanted > CALLS_MAX ? refuse('bench-clock', 'clock', `more than ${ms} ms for ${calls} calls`, ms) : wanted
+}
+
+/** Runs the warm-up and returns the calls of a sample. */
+async function warmUp(timer: Timer, work: () => void, { warmMs, warmMsMax, sampleMs }: MeasureOptions): Promise<number> {
+  const begin = timer.clock()
+  let before = Infinity
+  for (let calls = 1; ;) {
+    const ms = timeCalls(timer, work, calls)
+    const each = ms / calls
+    const spentMs = timer.clock() - begin
+    const filled = fillSample(ms, calls, sampleMs)
+    const steady = Math.abs(each - before) <= STEADY * before
+    const timed = ms > sampleMs / 2
+    if (timed && (spentMs >= warmMsMax || (spentMs >= warmMs && steady))) return filled
+    before = each
+    calls = Math.min(filled, 2 * calls)
+    await timer.turn()
+  }
+}
+
+/** Refuses `bench-clock` for a clock that stands still. */
+export async function measure(timer: Timer, work: () => void, options: MeasureOptions): Promise<Timing> {
+  let calls = await warmUp(timer, work, options)
+  const { sampleMs, samples, samplesMin, budgetMs } = options
+  const times: number[] = []
+  const begin = timer.clock()
+  while (times.length < samples && (times.length < samplesMin || timer.clock() - begin < budgetMs)) {
+    const ms = timeCalls(timer, work, calls)
+    await timer.turn()
+    // What was compiled well only now fills no sample with so few calls.
+    if (ms < sampleMs / 2) {
+      calls = fillSample(ms, calls, sampleMs)
+      times.length = 0
+    } else times.push(ms / calls)
+  }
+  return { ms: median(times), leastMs: Math.min(...times), samples: times.length, calls }
+}

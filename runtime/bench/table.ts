@@ -1,0 +1,66 @@
+/** A device profile as tables for people. */
+import { formatColumns } from '../federation/columns.ts'
+import { formatHundredths, formatNumber } from '../federation/quantity.ts'
+import type { DeviceProfile } from './profile.ts'
+
+const ABSENT = '-'
+
+/** Short times keep three digits. */
+const showMs = (ms: number) => (Math.abs(ms) < 0.1 ? ms.toPrecision(3) : formatNumber(ms))
+/** Operations without floating-point arithmetic have no rate of it. */
+const showRate = (gflops: number) => (gflops > 0 ? formatNumber(gflops) : ABSENT)
+const showShare = (gflops: number, peak: number) => (gflops > 0 ? formatHundredths(gflops / peak) : ABSENT)
+
+function formatHead({ kernel, host, peakGflops, step }: DeviceProfile): string[] {
+  const { model, cut, layers, hiddenSize, intermediateSize, heads, batch, length, rank, targets } = step
+  return [
+    `${host.name} ${host.version}, ${host.machine}`,
+    `kernel ${kernel.build}, ${kernel.bytes} bytes; peak in registers ${formatNumber(peakGflops)} GFLOP/s, one thread`,
+    `${model}: ${layers} blocks, width ${hiddenSize}, ${heads} heads, hidden ${intermediateSize}; blocks 0-${cut} on the device`,
+    `batch ${batch} of ${length} tokens, LoRA rank ${rank} on ${targets.join(', ')}`,
+  ]
+}
+
+function formatSteps({ steps, peakGflops }: DeviceProfile): string[] {
+  const tokens = (rows: number, ms: number) => formatNumber((1000 * rows) / ms)
+  const rows = steps.map(({ rows, forwardMs, backwardMs, forwardGflops, backwardGflops }) => [
+    String(rows), showMs(forwardMs), formatNumber(forwardGflops), showShare(forwardGflops, peakGflops),
+    showMs(backwardMs), formatNumber(backwardGflops), showShare(backwardGflops, peakGflops),
+    tokens(rows, forwardMs), tokens(rows, forwardMs + backwardMs),
+  ])
+  const head = ['rows', 'forward ms', 'GFLOP/s', '% of peak', 'backward ms', 'GFLOP/s', '% of peak', 'tokens/s forward', 'training']
+  return ['Steps: forward, and backward with the update; GFLOP/s of matrix products', ...formatColumns([head, ...rows])]
+}
+
+/** What the parts leave of the whole step: less than nothing where alone an operation finds its tensors less near. */
+export function otherMs({ steps, parts }: Pick<DeviceProfile, 'steps' | 'parts'>): number {
+  const { forwardMs, backwardMs } = steps[steps.length - 1]
+  return forwardMs + backwardMs - parts.reduce((sum, { count, ms }) => sum + count * ms, 0)
+}
+
+function formatParts(profile: DeviceProfile): string[] {
+  const { steps, parts, peakGflops } = profile
+  const { rows, forwardMs, backwardMs } = steps[steps.length - 1]
+  const whole = forwardMs + backwardMs
+  const line = (name: string, ms: number) => [name, '', '', showMs(ms), formatHundredths(ms / whole)]
+  const lines = parts.map(({ phase, operation, count, ms, gflops, gbps }) => [
+    `${phase} ${operation}`, String(count), showMs(ms), showMs(count * ms), formatHundredths((count * ms) / whole),
+    showRate(gflops), showShare(gflops, peakGflops), formatNumber(gbps),
+  ])
+  const table = [
+    ['operation', 'times', 'ms', 'total ms', '% of step', 'GFLOP/s', '% of peak', 'GB/s'],
+    ...lines, line('other', otherMs(profile)), line('whole step', whole),
+  ]
+  return [`Where the time of one training step of ${rows} rows goes, each operation run alone`, ...formatColumns(table)]
+}
+
+function formatOperations({ operations, peakGflops }: DeviceProfile): string[] {
+  const lines = operations.map(({ operation, sizes, ms, gflops, gbps }) => [
+    operation, sizes, showMs(ms), showRate(gflops), showShare(gflops, peakGflops), formatNumber(gbps),
+  ])
+  return ['Operations', ...formatColumns([['operation', 'sizes', 'ms', 'GFLOP/s', '% of peak', 'GB/s'], ...lines], 2)]
+}
+
+export function formatBench(profile: DeviceProfile): string {
+  return [formatHead(profile), formatSteps(profile), formatParts(profile), formatOperations(profile)].map((lines) => `${lines.join('\n')}\n`).join('\n')
+}
