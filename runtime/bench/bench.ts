@@ -2,18 +2,18 @@
 import type { Kernel } from '../kernel/load.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { Weights } from '../model/weights.ts'
-import type { PartTime } from './breakdown.ts'
-import { breakdownBytes, listParts, timeParts } from './breakdown.ts'
+import type { Part } from './breakdown.ts'
+import { breakdownBytes, listParts } from './breakdown.ts'
 import type { Cost } from './cost.ts'
 import type { MeasureOptions, Timer } from './measure.ts'
-import { measure } from './measure.ts'
+import { measure, measureTogether } from './measure.ts'
 import type { Operation } from './operations.ts'
 import { adamwOperation, listOperations, listProducts, openArena } from './operations.ts'
 import { PRESETS, presetConfig } from './presets.ts'
-import type { DeviceProfile, HostInfo, OperationRate } from './profile.ts'
+import type { DeviceProfile, HostInfo, OperationRate, PartRate } from './profile.ts'
 import { PROFILE_FORMAT, PROFILE_VERSION } from './profile.ts'
 import type { StepShape, StepTime } from './step.ts'
-import { gflopsOf, openStep, stepCalls, stepSizes, timeStep } from './step.ts'
+import { gflopsOf, openStep, rateStep, stepCalls, stepSizes } from './step.ts'
 
 export type BenchInput = {
   kernel: Kernel
@@ -70,21 +70,25 @@ function createCounter({ on }: BenchInput, total: number): Counter {
   return { next: (text) => on(begun++, total, text), within: (text) => on(begun - 1, total, text) }
 }
 
-/** Steps of every size, and the parts of the largest. The stage's memory is free again afterwards. */
+/** Steps of every size, the largest together with its parts. The stage's memory is free again afterwards. */
 async function measureSteps(input: BenchInput, sizes: readonly number[][], { next, within }: Counter) {
   const { kernel, shape, weights, timer, options } = input
   const { hiddenSize, intermediateSize } = shape.config
   const stage = await openStep(kernel, shape, weights, breakdownBytes(shape.batch * shape.length, hiddenSize, intermediateSize))
   const steps: StepTime[] = []
+  let parts: readonly PartRate[] = []
   for (const lengths of sizes) {
-    next(`step of ${lengths.reduce((sum, length) => sum + length, 0)} rows`)
-    steps.push(await timeStep(stage, lengths, timer, options))
+    const text = `step of ${lengths.reduce((sum, length) => sum + length, 0)} rows`
+    next(text)
+    const { forward, backward } = stepCalls(stage, lengths)
+    forward()
+    const list = lengths === sizes[sizes.length - 1] ? listParts(stage, lengths) : []
+    const works = [forward, backward, ...list.map(({ run }) => run)]
+    const [one, other, ...rest] = await measureTogether(timer, works, options, (what) => within(`${text}: ${what}`))
+    steps.push(rateStep(stage, lengths, one.ms, other.ms))
+    parts = list.map((part, index) => ratePart(part, rest[index].ms))
   }
-  const largest = sizes[sizes.length - 1]
-  stepCalls(stage, largest).forward()
-  const list = listParts(stage, largest)
-  next('parts of the step')
-  return { steps, parts: await timeParts(list, timer, options, ({ phase, operation }) => within(`${phase} ${operation}`)) }
+  return { steps, parts }
 }
 
 async function measureOperations({ kernel, timer, options }: BenchInput, operations: readonly Operation[], { next }: Counter) {
@@ -103,14 +107,16 @@ function describeStep({ name, shape }: BenchInput): DeviceProfile['step'] {
   return { model: name, hiddenSize, intermediateSize, heads, layers, cut, batch, length, rank: adapter.rank, targets: adapter.targets }
 }
 
-const ratePart = ({ phase, operation, count, cost, ms }: PartTime) => ({ phase, operation, count, ms, ...rateOf(cost, ms) })
+function ratePart({ phase, operation, count, cost }: Part, ms: number): PartRate {
+  return { phase, operation, count, ms, ...rateOf(cost, ms) }
+}
 
 /** Refuses `plan.bytes` where the step or an operation takes over 4 GiB, `bench-clock` for a clock that stands still. */
 export async function runBench(input: BenchInput): Promise<DeviceProfile> {
   const { kernel, kernelBytes, host, shape, quick } = input
   const sizes = stepSizes(shape, quick ? QUICK_ROWS : STEP_ROWS)
   const operations = chooseOperations(input)
-  const counter = createCounter(input, sizes.length + operations.length + 3)
+  const counter = createCounter(input, sizes.length + operations.length + 2)
   counter.next('peak')
   const before = await measurePeak(input)
   const { steps, parts } = await measureSteps(input, sizes, counter)
@@ -120,6 +126,6 @@ export async function runBench(input: BenchInput): Promise<DeviceProfile> {
   counter.next('measured')
   return {
     format: PROFILE_FORMAT, version: PROFILE_VERSION, kernel: { build: kernel.build, bytes: kernelBytes }, host,
-    peakGflops: Math.max(before, after), operations: rates, step: describeStep(input), steps, parts: parts.map(ratePart),
+    peakGflops: Math.max(before, after), operations: rates, step: describeStep(input), steps, parts,
   }
 }

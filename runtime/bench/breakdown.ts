@@ -10,15 +10,10 @@ import type { Stage } from '../model/stage.ts'
 import { ADAMW } from '../model/stage.ts'
 import type { Cost } from './cost.ts'
 import * as count from './cost.ts'
-import type { MeasureOptions, Timer } from './measure.ts'
-import { measure } from './measure.ts'
 import { GRADIENT_BOUND, fillDrawn } from './presets.ts'
 
 /** An operation that a step runs `count` times; `run` takes what `Stage.forward` has left. */
 export type Part = { phase: 'forward' | 'backward'; operation: string; count: number; cost: Cost; run(): void }
-
-/** One part as measured: `ms` of one run. */
-export type PartTime = Omit<Part, 'run'> & { ms: number }
 
 /** Gradients that a block's backward pass keeps in its own scratch: six [N, C] and two [N, F]. */
 const NARROW = ['sum2', 'sum1', 'hidden', 'query', 'key', 'value'] as const
@@ -62,16 +57,6 @@ export function listParts(stage: Stage, lengths: readonly number[]): Part[] {
     clearPart(context), ...(head ? headBackwardParts(context) : []), ...backwardParts(context), updatePart(context),
   ]
   return all.filter((part) => part.count > 0)
-}
-
-export async function timeParts(parts: readonly Part[], timer: Timer, options: MeasureOptions, on: (part: Part) => void): Promise<PartTime[]> {
-  const times: PartTime[] = []
-  for (const part of parts) {
-    on(part)
-    const { run, ...rest } = part
-    times.push({ ...rest, ms: (await measure(timer, run, options)).ms })
-  }
-  return times
 }
 
 function rankOf({ spec: { adapter } }: Stage, key: LinearKey): number {
@@ -126,9 +111,9 @@ function linearPart({ stage, N }: Context, key: LinearKey): Part {
   }
 }
 
-/** A block's forward pass; what it writes is what it has written. */
+/** A block's forward pass: each part once, in order, writes what `blockForward` writes. */
 function forwardParts(context: Context): Part[] {
-  const { stage, lengths, N, S, T, C, F, d } = context
+  const { stage, lengths, N, S, T, C, F } = context
   const { kernel, plan: { batch, scratch }, spec: { config: { heads: H, layerNormEps: eps }, from, to } } = stage
   const { fields, norm1, norm2 } = lastBlock(stage)
   const part = (operation: string, cost: Cost, run: () => void): Part => ({ phase: 'forward', operation, count: to - from, cost, run })
@@ -138,13 +123,13 @@ function forwardParts(context: Context): Part[] {
     part('attention', count.attentionCost(lengths, H, C),
       () => kernel.attention(fields.context, fields.query, fields.key, fields.value, batch.offsets, S, H, C / H, T, scratch)),
     linearPart(context, 'attention'),
-    residual('attention residual', d.sum1, fields.x),
+    residual('attention residual', fields.sum1, fields.x),
     part('attention layerNorm', count.layerNormCost(N, C),
       () => kernel.layerNorm(fields.hidden, fields.stats1, fields.sum1, norm1.gain, norm1.bias, N, C, eps)),
     linearPart(context, 'up'),
     part('gelu', count.geluCost(N * F), () => kernel.gelu(fields.gelu, fields.up, N * F)),
     linearPart(context, 'down'),
-    residual('output residual', d.sum1, fields.hidden),
+    residual('output residual', fields.sum2, fields.hidden),
     part('output layerNorm', count.layerNormCost(N, C),
       () => kernel.layerNorm(stage.plan.out, fields.stats2, fields.sum2, norm2.gain, norm2.bias, N, C, eps)),
   ]
@@ -164,6 +149,7 @@ function linearBackwardPart({ stage, N }: Context, key: LinearKey, times: number
   }
 }
 
+/** A block's backward pass, likewise, but for `dx`, which is not copied first. */
 function backwardParts(context: Context): Part[] {
   const { stage, lengths, N, S, T, C, F, d } = context
   const { kernel, plan: { batch, scratch, dOut }, spec: { config: { heads: H }, from, to } } = stage
@@ -176,14 +162,14 @@ function backwardParts(context: Context): Part[] {
     norm('output layerNorm', d.sum2, dOut, fields.stats2, fields.sum2, norm2.gain),
     linearBackwardPart(context, 'down', blocks, d.gelu, d.sum2, false),
     part('gelu', count.geluBackwardCost(N * F), () => kernel.geluBackward(d.up, d.gelu, fields.up, N * F)),
-    linearBackwardPart(context, 'up', blocks, d.hidden, d.up, true),
-    norm('attention layerNorm', d.sum1, d.hidden, fields.stats1, fields.sum1, norm1.gain),
+    linearBackwardPart(context, 'up', blocks, d.sum2, d.up, true),
+    norm('attention layerNorm', d.sum1, d.sum2, fields.stats1, fields.sum1, norm1.gain),
     linearBackwardPart(context, 'attention', blocks, d.hidden, d.sum1, false),
     part('attention', count.attentionBackwardCost(lengths, H, C), () => kernel.attentionBackward(
-      d.query, d.key, d.value, d.sum2, fields.query, fields.key, fields.value, batch.offsets, S, H, C / H, T, scratch)),
+      d.query, d.key, d.value, d.hidden, fields.query, fields.key, fields.value, batch.offsets, S, H, C / H, T, scratch)),
     // Below the first block nothing is trained, so its inputs' gradient is not wanted.
     ...(['query', 'key', 'value'] as const).flatMap((key) => [
-      linearBackwardPart(context, key, upper, d.hidden, d[key], true), linearBackwardPart(context, key, blocks - upper, 0, d[key], true),
+      linearBackwardPart(context, key, upper, d.sum1, d[key], true), linearBackwardPart(context, key, blocks - upper, 0, d[key], true),
     ]),
   ]
 }
@@ -210,7 +196,7 @@ function headForwardParts({ stage, S, C }: Context): Part[] {
   return [
     part('gather first rows', count.gatherCost(S, C), () => kernel.gatherRows(classify.first, out, batch.offsets, S, C)),
     part('pooler linear', count.linearCost(S, C, C, 0), () => kernel.linear(classify.pooled, 0, classify.first, records.pooler, S, scratch)),
-    part('pooler tanh', count.tanhCost(S * C), () => kernel.tanh(classify.dPooled, classify.pooled, S * C)),
+    part('pooler tanh', count.tanhCost(S * C), () => kernel.tanh(classify.pooled, classify.pooled, S * C)),
     part('classifier linear', count.linearCost(S, K, C, 0), () => kernel.linear(classify.logits, 0, classify.pooled, records.classifier, S, scratch)),
   ]
 }
@@ -224,9 +210,9 @@ function headBackwardParts({ stage, N, S, C, d }: Context): Part[] {
       () => { kernel.crossEntropy(classify.losses, classify.logits, classify.logits, batch.labels, S, K) }),
     part('classifier linear', count.linearBackwardCost({ ...narrow, O: K, weight: true }),
       () => kernel.linearBackward(classify.dPooled, classify.logits, classify.pooled, 0, records.classifier, S, 0, scratch)),
-    part('pooler tanh', count.tanhBackwardCost(S * C), () => kernel.tanhBackward(d.query, d.key, classify.pooled, S * C)),
+    part('pooler tanh', count.tanhBackwardCost(S * C), () => kernel.tanhBackward(d.query, classify.dPooled, classify.pooled, S * C)),
     part('pooler linear', count.linearBackwardCost({ ...narrow, O: C }),
-      () => kernel.linearBackward(classify.pooled, classify.dPooled, classify.first, 0, records.pooler, S, 0, scratch)),
+      () => kernel.linearBackward(classify.pooled, d.query, classify.first, 0, records.pooler, S, 0, scratch)),
     part('scatter first rows', count.gatherCost(S, C, true), () => {
       kernel.fill(dOut, 0, N * C)
       kernel.gatherRowsBackward(dOut, classify.pooled, batch.offsets, S, C)

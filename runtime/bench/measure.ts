@@ -66,20 +66,42 @@ async function warmUp(timer: Timer, work: () => void, { warmMs, warmMsMax, sampl
   }
 }
 
-/** Refuses `bench-clock` for a clock that stands still. */
-export async function measure(timer: Timer, work: () => void, options: MeasureOptions): Promise<Timing> {
-  let calls = await warmUp(timer, work, options)
+type Run = { work: () => void; calls: number; times: number[] }
+
+async function takeSample(timer: Timer, run: Run, sampleMs: number): Promise<void> {
+  const ms = timeCalls(timer, run.work, run.calls)
+  await timer.turn()
+  // What was compiled well only now fills no sample with so few calls.
+  if (ms < sampleMs / 2) {
+    run.calls = fillSample(ms, run.calls, sampleMs)
+    run.times = []
+  } else run.times.push(ms / run.calls)
+}
+
+/**
+ * Measures works that are to be compared: a sample of each in turn, so that another program on the machine slows all
+ * alike. `on` is told before each warm-up and round. Refuses `bench-clock` for a clock that stands still.
+ */
+export async function measureTogether(
+  timer: Timer, works: readonly (() => void)[], options: MeasureOptions, on: (what: string) => void = () => {},
+): Promise<Timing[]> {
   const { sampleMs, samples, samplesMin, budgetMs } = options
-  const times: number[] = []
-  const begin = timer.clock()
-  while (times.length < samples && (times.length < samplesMin || timer.clock() - begin < budgetMs)) {
-    const ms = timeCalls(timer, work, calls)
-    await timer.turn()
-    // What was compiled well only now fills no sample with so few calls.
-    if (ms < sampleMs / 2) {
-      calls = fillSample(ms, calls, sampleMs)
-      times.length = 0
-    } else times.push(ms / calls)
+  const runs: Run[] = []
+  for (const work of works) {
+    on(`warm-up ${runs.length + 1} of ${works.length}`)
+    runs.push({ work, calls: await warmUp(timer, work, options), times: [] })
   }
-  return { ms: median(times), leastMs: Math.min(...times), samples: times.length, calls }
+  const begin = timer.clock()
+  const fewest = () => Math.min(...runs.map(({ times }) => times.length))
+  const enough = () => fewest() >= samples || (fewest() >= samplesMin && timer.clock() - begin >= budgetMs * runs.length)
+  for (let round = 1; !enough(); round++) {
+    on(`round ${round}`)
+    for (const run of runs) await takeSample(timer, run, sampleMs)
+  }
+  return runs.map(({ times, calls }) => ({ ms: median(times), leastMs: Math.min(...times), samples: times.length, calls }))
+}
+
+/** Measures one work. Refuses `bench-clock` for a clock that stands still. */
+export async function measure(timer: Timer, work: () => void, options: MeasureOptions): Promise<Timing> {
+  return (await measureTogether(timer, [work], options))[0]
 }

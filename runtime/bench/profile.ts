@@ -5,7 +5,7 @@
 import { refuse } from '../error.ts'
 import { asObject, parseObject } from '../model/config.ts'
 import type { Work } from '../model/work.ts'
-import type { PartTime } from './breakdown.ts'
+import type { Part } from './breakdown.ts'
 import type { StepTime } from './step.ts'
 
 export const PROFILE_FORMAT = 'kerf-device-profile'
@@ -27,7 +27,7 @@ export type StepInfo = Record<'cut' | 'batch' | 'length' | 'rank' | 'hiddenSize'
 }
 
 /** One operation of the step, run `count` times of `ms`. */
-export type PartRate = Pick<PartTime, 'phase' | 'operation' | 'count' | 'ms'> & { gflops: number; gbps: number }
+export type PartRate = Pick<Part, 'phase' | 'operation' | 'count'> & { ms: number; gflops: number; gbps: number }
 
 export type DeviceProfile = {
   format: typeof PROFILE_FORMAT
@@ -152,7 +152,7 @@ function rateAt(steps: readonly StepTime[], rows: number, key: 'forwardGflops' |
 }
 
 /** Seconds of a step's halves of `work` multiply-adds over `rows` rows on the device that the profile is of. */
-export function estimateSeconds({ steps }: Pick<DeviceProfile, 'steps'>, work: Work, rows: number): Work {
+export function estimateSeconds({ steps }: Pick<DeviceProfile, 'steps'>, work: Work, rows: number): Record<keyof Work, number> {
   const seconds = (multiplyAdds: number, gflops: number) => (2 * multiplyAdds) / (gflops * 1e9)
   return {
     forward: seconds(work.forward, rateAt(steps, rows, 'forwardGflops')),

@@ -9,10 +9,7 @@ import type { AdapterConfig } from '../model/peft.ts'
 import type { StageSpec } from '../model/plan.ts'
 import { ADAMW, Stage, freshState } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
-import type { Work } from '../model/work.ts'
 import { countWork } from '../model/work.ts'
-import type { MeasureOptions, Timer } from './measure.ts'
-import { measure } from './measure.ts'
 import { cutRows, drawIds, offsetsOf } from './operations.ts'
 import { GRADIENT_BOUND, fillDrawn } from './presets.ts'
 
@@ -69,11 +66,8 @@ export type StepTime = Record<'rows' | 'forwardMs' | 'backwardMs' | 'forwardGflo
 
 export const gflopsOf = (flops: number, ms: number): number => flops / ms / 1e6
 
-export async function timeStep(stage: Stage, lengths: readonly number[], timer: Timer, options: MeasureOptions): Promise<StepTime> {
-  const { forward, backward } = stepCalls(stage, lengths)
-  const work: Work = countWork(stage.spec, lengths)
-  const forwardMs = (await measure(timer, forward, options)).ms
-  const backwardMs = (await measure(timer, backward, options)).ms
+export function rateStep(stage: Stage, lengths: readonly number[], forwardMs: number, backwardMs: number): StepTime {
+  const work = countWork(stage.spec, lengths)
   return {
     rows: lengths.reduce((sum, length) => sum + length, 0), forwardMs, backwardMs,
     forwardGflops: gflopsOf(2 * work.forward, forwardMs), backwardGflops: gflopsOf(2 * work.backward, backwardMs),

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { MeasureOptions, Timer } from '../../runtime/bench/measure.ts'
-import { measure, median } from '../../runtime/bench/measure.ts'
+import { measure, measureTogether, median } from '../../runtime/bench/measure.ts'
 import { KerfError } from '../../runtime/error.ts'
 
 const OPTIONS: MeasureOptions = { warmMs: 100, warmMsMax: 1000, sampleMs: 20, samples: 5, samplesMin: 2, budgetMs: 1e9 }
@@ -56,6 +56,20 @@ test('long work: one call of warm-up, as few samples as are enough', async () =>
   const timing = await measure(timer, work, { ...OPTIONS, budgetMs: 1500 })
   assert.equal(timing, { ms: 3000, leastMs: 3000, samples: 2, calls: 1 })
   assert.is(state.calls, 3)
+})
+
+test('works together: a sample of each in turn, so that a slow spell falls on both', async () => {
+  const { timer, state } = simulate(() => 0)
+  const order: string[] = []
+  const slow = () => (state.now > 5e6 + 1000 ? 3 : 1)
+  const works = [['a', 30], ['b', 60]].map(([name, ms]) => () => {
+    order.push(name as string)
+    state.now += (ms as number) * slow()
+  })
+  const [a, b] = await measureTogether(timer, works, { ...OPTIONS, samples: 21 })
+  assert.match(order.join(''), /^a+b+(ab){21}$/)
+  near(a.ms, 90)
+  near(b.ms / a.ms, 2)
 })
 
 test('a coarse clock: samples of many of its ticks', async () => {

@@ -1,7 +1,11 @@
 /** `kerf plan`: what a run takes, before anything runs. Reads config.json alone. */
 import { basename, join } from 'node:path'
+import { refuse } from '../../../runtime/error.ts'
+import { parseProfile } from '../../../runtime/bench/profile.ts'
 import type { ForecastInput, SchemeForecast } from '../../../runtime/federation/forecast.ts'
 import { forecastRun } from '../../../runtime/federation/forecast.ts'
+import type { Device, StepSeconds } from '../../../runtime/federation/forecast.seconds.ts'
+import { doubtSeconds, estimateSteps, formatSteps } from '../../../runtime/federation/forecast.seconds.ts'
 import { FORECAST_LEGEND, formatForecast } from '../../../runtime/federation/forecast.table.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
 import { LABELS_MAX, checkLabels, parseConfig } from '../../../runtime/model/config.ts'
@@ -47,7 +51,17 @@ function formatHead(name: string, { config, labels, adapter, batch, tokens, long
   ].join('\n')
 }
 
-function formatJson(name: string, input: ForecastInput, schemes: readonly SchemeForecast[]): string {
+/** Profiles that `kerf bench --json` has written: none, one for all clients, or one for each. */
+function readDevices(flags: Flags, clients: number): Device[] {
+  if (!flags.has('device')) return []
+  const files = flags.list('device')
+  if (files.length !== 1 && files.length !== clients) refuse('flag-device', '--device', `one file, or ${clients}, one for each client`, files.length)
+  return files.map((file) => ({ name: basename(file, '.json'), profile: parseProfile(readText(file), file) }))
+}
+
+type Plan = SchemeForecast & { seconds?: readonly StepSeconds[] }
+
+function formatJson(name: string, input: ForecastInput, schemes: readonly Plan[]): string {
   return `${JSON.stringify({ model: name, ...input, schemes }, null, 1)}\n`
 }
 
@@ -60,6 +74,7 @@ export const planCommand: Command = {
     lengths: { type: 'string', value: 'TOKENS', help: 'tokens of each text in a step; --max-length unless given' },
     labels: RUN_FLAGS.labels,
     'labels-count': { type: 'string', value: 'N', help: `number of labels, where none are named (${LABELS_ASSUMED})` },
+    device: { type: 'string', value: 'FILE,…', help: 'profiles of kerf bench --json, one for all or one for each client: seconds of a step' },
     json: { type: 'boolean', default: false, help: 'print the plan as JSON' },
   },
   async run(flags) {
@@ -67,9 +82,14 @@ export const planCommand: Command = {
     const directory = modelDirectory(flags.optional('model'))
     const file = join(directory, 'config.json')
     const input = readInput(flags, parseConfig(readText(file), file))
+    const devices = readDevices(flags, input.cuts.length)
     const crc32c = createChecksum(kernel)
-    const forecasts = readSchemes(flags).map((scheme) => forecastRun(input, scheme, kernel, crc32c))
+    const plans: Plan[] = readSchemes(flags).map((scheme) => {
+      const forecast = forecastRun(input, scheme, kernel, crc32c)
+      return devices.length > 0 ? { ...forecast, seconds: estimateSteps(forecast, devices, input.batch * input.tokens) } : forecast
+    })
     const name = basename(directory)
-    process.stdout.write(flags.on('json') ? formatJson(name, input, forecasts) : [formatHead(name, input), ...forecasts.map(formatForecast)].join('\n'))
+    const describe = (plan: Plan) => formatForecast(plan) + (plan.seconds ? `\n${formatSteps(plan.seconds, doubtSeconds(plan, devices, input.config))}` : '')
+    process.stdout.write(flags.on('json') ? formatJson(name, input, plans) : [formatHead(name, input), ...plans.map(describe)].join('\n'))
   },
 }
