@@ -213,9 +213,7 @@ function headBackwardParts({ stage, N, S, C, d }: Context): Part[] {
     part('pooler tanh', count.tanhBackwardCost(S * C), () => kernel.tanhBackward(d.query, classify.dPooled, classify.pooled, S * C)),
     part('pooler linear', count.linearBackwardCost({ ...narrow, O: C }),
       () => kernel.linearBackward(classify.pooled, d.query, classify.first, 0, records.pooler, S, 0, scratch)),
-    part('scatter first rows', count.gatherCost(S, C, true), () => {
-      kernel.fill(dOut, 0, N * C)
-      kernel.gatherRowsBackward(dOut, classify.pooled, batch.offsets, S, C)
-    }),
+    part('clear activation gradient', count.fillCost(N * C), () => kernel.fill(dOut, 0, N * C)),
+    part('scatter first rows', count.gatherCost(S, C, true), () => kernel.gatherRowsBackward(dOut, classify.pooled, batch.offsets, S, C)),
   ]
 }
