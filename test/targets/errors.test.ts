@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from '../../targets/node/flags.ts'
+import { benchCommand } from '../../targets/node/command/bench.ts'
 import { evaluateCommand } from '../../targets/node/command/eval.ts'
 import { exportCommand } from '../../targets/node/command/export.ts'
 import { inferCommand } from '../../targets/node/command/infer.ts'
@@ -243,7 +244,8 @@ test('addresses and ports', async () => {
 })
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  train: trainCommand, eval: evaluateCommand, infer: inferCommand, plan: planCommand, serve: serveCommand, join: joinCommand, export: exportCommand,
+  train: trainCommand, eval: evaluateCommand, infer: inferCommand, plan: planCommand, bench: benchCommand,
+  serve: serveCommand, join: joinCommand, export: exportCommand,
 }
 
 test('kerf and kerf --help list every command', async () => {
