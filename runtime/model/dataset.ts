@@ -204,3 +204,10 @@ export function tokenizeDataset(
   })
   return { sequences, labels: dataset.labels }
 }
+
+/** Rows of each of `count` labels. */
+export function countLabels(labels: Int32Array, count: number): number[] {
+  const counts = new Array<number>(count).fill(0)
+  for (const label of labels) counts[label]++
+  return counts
+}

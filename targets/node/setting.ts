@@ -5,6 +5,7 @@ import { refuse } from '../../runtime/error.ts'
 import { openEvaluator } from '../../runtime/federation/evaluate.ts'
 import { initialVector } from '../../runtime/federation/initial.ts'
 import { parsePartition } from '../../runtime/federation/partition.ts'
+import type { Scores } from '../../runtime/federation/scores.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
 import { checkLabels } from '../../runtime/model/config.ts'
@@ -13,6 +14,7 @@ import type { Layout } from '../../runtime/model/layout.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import { clientCuts, stepsPerRound } from '../../runtime/split/contract.ts'
 import { longestOf } from '../../runtime/split/sampler.ts'
 import { SCHEDULERS } from '../../runtime/split/schedule.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
@@ -57,6 +59,8 @@ export const RUN_FLAGS: FlagTable = {
   json: { type: 'boolean', default: false, help: 'print the report as JSON' },
 }
 
+export type Measured = Pick<Scores, 'accuracy' | 'loss' | 'macroF1'>
+
 /** Everything that a run's schemes share. */
 export type Setting = {
   flags: Flags
@@ -70,7 +74,10 @@ export type Setting = {
   layout: Layout
   initial: Float32Array
   scheduler: SchedulerName
-  evaluate(vector: Float32Array): Promise<{ accuracy: number; loss: number; macroF1: number }>
+  /** Measures a full set on the validation data. */
+  evaluate(vector: Float32Array): Promise<Measured>
+  /** As `evaluate`, of `initial`: computed once for all schemes. */
+  evaluateInitial(): Promise<Measured>
 }
 
 /** Label names in their order: an adapter's and a model's heads have theirs, so nothing overrules those. */
@@ -122,7 +129,9 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const initial = await readInitial(flags, kernel, model, layout, adapter, labels.length)
   const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), host.turn)
   const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
-  return { flags, kernel, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate }
+  let first: Promise<Measured> | undefined
+  const evaluateInitial = () => (first ??= evaluate(initial))
+  return { flags, kernel, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate, evaluateInitial }
 }
 
 /** Tokens of one text: `--max-length`, or fewer where the model has fewer positions. */
@@ -141,14 +150,14 @@ export function makeContract({ flags, model, labels, train, adapter, scheduler }
   if (scheme === 'splitlora' && scheduler !== 'longest-backward') {
     refuse('flag-scheduler', '--scheduler', 'longest-backward: one shared server set makes the order part of the result', scheduler)
   }
-  const central = scheme === 'central'
-  const interval = flags.integer('interval', 1) * (central ? devices : 1)
+  const together = stepsPerRound(scheme, devices)
+  const interval = flags.integer('interval', 1) * together
   parsePartition(flags.text('partition'), '--partition')
   return {
-    scheme, seed: flags.integer('seed', 0), steps: central ? perDevice * devices : perDevice, interval,
+    scheme, seed: flags.integer('seed', 0), steps: perDevice * together, interval,
     checkpointEvery, batch, maxLength: readMaxLength(flags, model), truncate: flags.on('truncate'), shuffle: !flags.on('no-shuffle'),
     learningRate: flags.number('lr', 0), weightDecay: flags.number('weight-decay', 0, true), codec: flags.choice('codec', CODECS),
-    adapter, labels, cuts: central ? [layers] : scheme === 'fl' ? cuts.map(() => layers) : cuts,
+    adapter, labels, cuts: clientCuts(scheme, cuts, layers),
     partition: flags.text('partition'), fingerprint: model.fingerprint,
   }
 }
