@@ -8,7 +8,6 @@ import { parsePartition } from '../../runtime/federation/partition.ts'
 import type { Scores } from '../../runtime/federation/scores.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
-import { checkLabels } from '../../runtime/model/config.ts'
 import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
@@ -23,10 +22,10 @@ import type { Crc32c } from '../../runtime/wire/frame.ts'
 import type { FlagTable, Flags } from './flags.ts'
 import { BUILDS, LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
 import { host, loadNodeKernel } from './host.ts'
+import { chooseLabels } from './labels.ts'
 import type { Model } from './model.ts'
 import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readDataset, readTokens } from './model.ts'
 import { readCuts, readLora } from './options.ts'
-import { readLabels } from './trained.ts'
 
 export const RUN_FLAGS: FlagTable = {
   ...MODEL_FLAGS,
@@ -80,17 +79,6 @@ export type Setting = {
   evaluateInitial(): Promise<Measured>
 }
 
-/** Label names in their order: an adapter's and a model's heads have theirs, so nothing overrules those. */
-function chooseLabels(flags: Flags, model: Model, dataFile: string): readonly string[] {
-  const heads = flags.has('adapter') ? readLabels(flags.text('adapter')) : undefined
-  const own = heads ?? (model.config.labels.length > 0 ? model.config.labels : undefined)
-  const given = flags.has('labels') ? checkLabels(flags.list('labels'), '--labels') : undefined
-  if (own && given && own.join() !== given.join()) {
-    refuse('labels-own', '--labels', `${own.join(',')}, the labels of the ${heads ? 'adapter' : 'model'}`, given.join())
-  }
-  return own ?? given ?? readDataset(dataFile).labelNames
-}
-
 /** Refuses a place where no directory can be, before any work is done for it. */
 function checkOut(out: string): void {
   for (let at = resolve(out); ; at = dirname(at)) {
@@ -119,7 +107,7 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
   const own = flags.has('data')
   const files = { train: own ? flags.text('data') : bundledData().train, validation: flags.optional('val') ?? (own ? undefined : bundledData().validation) }
-  const labels = chooseLabels(flags, model, files.train)
+  const labels = chooseLabels(flags, model, flags.optional('adapter')) ?? readDataset(files.train).labelNames
   const maxLength = readMaxLength(flags, model)
   const tokenizer = openTokenizer(model)
   const read = (file: string) => readTokens(file, tokenizer, labels, maxLength, flags.on('truncate'))

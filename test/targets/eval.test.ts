@@ -74,7 +74,7 @@ test('a table for people', () => {
 test("a model's own classifier, with the names in its configuration", () => {
   const own = join(at, 'own')
   const ownConfig = makeTinyModel(own, { labels: LABELS, layers: 1 })
-  const report = readKerf<Report>(['eval', '--model', own, '--data', data, '--labels', 'anger,fear,joy', '--logits', logitsFile])
+  const report = readKerf<Report>(['eval', '--model', own, '--data', data, '--labels', LABELS.join(), '--logits', logitsFile])
   assert.equal(report.labels, LABELS)
   assert.ok(distance(readLogits(logitsFile).values, evaluateDirectory(own, ownConfig, null, dataset).logits) < 1e-5)
 })
@@ -104,6 +104,10 @@ test('refuses by name', () => {
   refused(['--model', model, '--adapter', at, '--data', data], /adapter_config\.json: expected a file/)
   refused([...both, '--data', data, '--labels', 'a,b,c'], /--labels: expected joy,anger,fear as in .*labels\.json, got "a,b,c"/)
   refused([...both, '--data', data, '--max-length', '5'], /data\.txt row \d+: expected at most 5 tokens, got \d+/)
+  const own = join(at, 'own-labels')
+  makeTinyModel(own, { labels: LABELS, layers: 1 })
+  const others = /--labels: expected joy,anger,fear as in .*own-labels.config\.json, got "anger,fear,joy"/
+  refused(['--model', own, '--data', data, '--labels', 'anger,fear,joy'], others)
   const strange = join(at, 'strange.txt')
   writeFileSync(strange, 'the rain;joy\nthe sun;grief\n')
   refused([...both, '--data', strange], /strange\.txt:2\.label: expected one of joy, anger, fear, got "grief"/)
