@@ -4,7 +4,6 @@
  */
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
-
 import { layoutOf } from '../model/layout.ts'
 import type { StageSpec } from '../model/plan.ts'
 import type { Contract, Share } from '../split/contract.ts'

@@ -1,10 +1,10 @@
 /** The memory plan, and the scratch sizes that plans ask the kernel for. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KerfError } from '../../runtime/error.ts'
 import { PAGE_BYTES } from '../../runtime/kernel/load.ts'
 import { MEMORY_BYTES_MAX, createPlanner, sumPurposes } from '../../runtime/kernel/plan.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
+import { refusal } from '../refusal.ts'
 
 test('regions are aligned, apart, in order and above address 0', () => {
   const planner = createPlanner()
@@ -53,16 +53,6 @@ test('a plan beyond 32 bits is refused', () => {
   assert.is(error.code, 'plan.bytes')
   assert.match(error.message, `plan: expected at most ${MEMORY_BYTES_MAX} bytes`)
 })
-
-function refusal(run: () => unknown): KerfError {
-  try {
-    run()
-  } catch (error) {
-    assert.instance(error, KerfError)
-    return error as KerfError
-  }
-  return assert.unreachable('expected an error') as never
-}
 
 for (const build of BUILDS) {
   const { exports: kernel } = await openKernelBuild(build)

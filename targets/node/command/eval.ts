@@ -42,7 +42,7 @@ function describe({ rows, accuracy, loss, macroF1, confusion }: Evaluation, { mo
   const perLabel = scoreLabels(confusion, labels)
   const report = {
     model: model.name, adapter: adapter?.directory ?? null, data, rows, labels,
-    accuracy, loss, macroF1, majorityAccuracy: majorityShare(perLabel), perLabel, confusion,
+    accuracy, loss, macroF1, majorityAccuracy: majorityShare(perLabel.map((score) => score.rows)), perLabel, confusion,
   }
   return `${JSON.stringify(report, null, 1)}\n`
 }

@@ -4,18 +4,22 @@ import type { ForecastInput, SchemeForecast } from '../../../runtime/federation/
 import { forecastRun } from '../../../runtime/federation/forecast.ts'
 import { FORECAST_LEGEND, formatForecast } from '../../../runtime/federation/forecast.table.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
-import { LABELS_MAX, checkLabels, parseConfig } from '../../../runtime/model/config.ts'
-import type { ModelConfig } from '../../../runtime/model/config.ts'
+import { LABELS_MAX, parseConfig } from '../../../runtime/model/config.ts'
 import { SCHEMES } from '../../../runtime/split/contract.ts'
 import { CODECS } from '../../../runtime/wire/codec.ts'
 import { RUN_FLAGS, readMaxLength } from '../setting.ts'
 import type { Command, FlagTable, Flags } from '../flags.ts'
 import { BUILDS, MODEL_FLAGS } from '../flags.ts'
 import { loadNodeKernel, readText } from '../host.ts'
+import { chooseLabels } from '../labels.ts'
+import type { Model } from '../model.ts'
 import { modelDirectory } from '../model.ts'
 import { readCuts, readLora, readSchemes } from '../options.ts'
 
 const LABELS_ASSUMED = 6
+
+/** A model of which nothing but config.json is read. */
+type PlannedModel = Pick<Model, 'directory' | 'config'>
 
 /** The flags of a run that decide what it takes. */
 function runFlags(): FlagTable {
@@ -23,16 +27,16 @@ function runFlags(): FlagTable {
   return Object.fromEntries(names.map((name) => [name, RUN_FLAGS[name]]))
 }
 
-function countLabels(flags: Flags, config: ModelConfig): number {
+function countLabels(flags: Flags, model: PlannedModel): number {
   if (flags.has('labels-count')) return flags.integer('labels-count', 1, LABELS_MAX)
-  if (config.labels.length > 0) return config.labels.length
-  return flags.has('labels') ? checkLabels(flags.list('labels'), '--labels').length : LABELS_ASSUMED
+  return chooseLabels(flags, model, flags.optional('adapter'))?.length ?? LABELS_ASSUMED
 }
 
-function readInput(flags: Flags, config: ModelConfig): ForecastInput {
+function readInput(flags: Flags, model: PlannedModel): ForecastInput {
+  const { config } = model
   const longest = readMaxLength(flags, { config })
   return {
-    config, labels: countLabels(flags, config),
+    config, labels: countLabels(flags, model),
     adapter: readLora(flags), cuts: readCuts(flags, flags.integer('clients', 1, 4096), config.layers),
     batch: flags.integer('batch', 1, 4096), tokens: flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest, longest,
     interval: flags.integer('interval', 1), codec: flags.choice('codec', CODECS),
@@ -68,7 +72,7 @@ export const planCommand: Command = {
     const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
     const directory = modelDirectory(flags.optional('model'))
     const file = join(directory, 'config.json')
-    const input = readInput(flags, parseConfig(readText(file), file))
+    const input = readInput(flags, { directory, config: parseConfig(readText(file), file) })
     const crc32c = createChecksum(kernel)
     const forecasts = readSchemes(flags).map((scheme) => forecastRun(input, scheme, kernel, crc32c))
     const name = basename(directory)

@@ -26,16 +26,15 @@ function connectWorkers({ kernel, model, train }: Setting, shares: readonly numb
     let fail: (error: Error) => void
     const failed = new Promise<never>((_, reject) => { fail = reject })
     const workers = shares.map((share, client) => {
-      const { control, worker, close } = openWorker()
+      // A worker that fails does not come back, and a run without its data would not be the one asked for.
+      const stop = (error: Error) => fail(new KerfError('device', `device ${client}`, `device ${client}: ${error.message}`))
+      const worker = openWorker(stop)
       const { port1, port2 } = new MessageChannel()
       void server.attend(linkPort(port1))
       const data = selectSamples(train, share)
       const job = { module: kernel.module, build: kernel.build, modelDirectory: model.directory, name: `device ${client}`, client, data }
-      // A worker that fails does not come back, and a run without its data would not be the one asked for.
-      const stop = (error: Error) => fail(new KerfError('device', `device ${client}`, `device ${client}: ${error.message}`))
-      void control.device(job, Comlink.transfer(port2, [port2 as unknown as Transferable])).catch(stop)
-      worker.on('error', stop)
-      return { close }
+      void worker.control.device(job, Comlink.transfer(port2, [port2 as unknown as Transferable])).catch(stop)
+      return worker
     })
     return { failed, close: () => { for (const worker of workers) worker.close() } }
   }
