@@ -17,7 +17,7 @@ import { hasGradients, linear, linearBackwardParameters, linearBackwardRows } fr
 import { productScratchBytes } from './matmul'
 import { layerNorm, layerNormBackwardParameters, layerNormBackwardRows } from './norm'
 import { Block, Linear, Norm, Saved } from './records'
-import { JOB_BACKWARD, JOB_FORWARD, awaitJob, barrier, giveJob, jobArgument, shareBegin, threadCount, threadIndex } from './team'
+import { JOB_BACKWARD, JOB_FORWARD, JOB_STOP, barrier, findJob, giveJob, jobArgument, jobKind, shareBegin, threadCount, threadIndex } from './team'
 
 const ALIGNMENT: i32 = 64
 
@@ -180,17 +180,20 @@ export function blockBackward(
   barrier()
 }
 
-/** What a thread other than the first does: jobs, until the team is dismissed. */
-export function work(): void {
-  if (!ASC_FEATURE_THREADS) return
-  for (let seen = 0; ; seen++) {
-    const what = awaitJob(seen)
-    if (what == JOB_FORWARD) {
-      blockForward(jobArgument(0), changetype<Saved>(jobArgument(1)), changetype<Block>(jobArgument(2)), jobArgument(3),
-        <i32>jobArgument(4), <i32>jobArgument(5), <i32>jobArgument(6), jobArgument(7))
-    } else if (what == JOB_BACKWARD) {
-      blockBackward(jobArgument(0), jobArgument(1), changetype<Saved>(jobArgument(2)), changetype<Block>(jobArgument(3)), jobArgument(8),
-        <i32>jobArgument(4), <i32>jobArgument(5), <i32>jobArgument(6), jobArgument(7))
-    } else return
+/**
+ * What a thread other than the first does, again and again: the job after job number `seen`, if it comes soon. Returns
+ * its number; `seen` where none has come, so that the host may sleep until the word at team + 8 changes; −1 at the end.
+ */
+export function work(seen: i32): i32 {
+  if (!findJob(seen)) return seen
+  const kind = jobKind()
+  if (kind == JOB_STOP) return -1
+  if (kind == JOB_FORWARD) {
+    blockForward(jobArgument(0), changetype<Saved>(jobArgument(1)), changetype<Block>(jobArgument(2)), jobArgument(3),
+      <i32>jobArgument(4), <i32>jobArgument(5), <i32>jobArgument(6), jobArgument(7))
+  } else {
+    blockBackward(jobArgument(0), jobArgument(1), changetype<Saved>(jobArgument(2)), changetype<Block>(jobArgument(3)), jobArgument(8),
+      <i32>jobArgument(4), <i32>jobArgument(5), <i32>jobArgument(6), jobArgument(7))
   }
+  return seen + 1
 }

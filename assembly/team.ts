@@ -20,7 +20,7 @@ const JOB: usize = 8
 const WHAT: usize = 12
 const ARGUMENTS: usize = 16
 const TEAM_BYTES: i32 = 64
-/** Loads before a thread goes to sleep: some ten microseconds, longer than the host takes between two blocks. */
+/** Loads before a thread asks its host to sleep: some ten microseconds, longer than the host takes between two blocks. */
 const SPINS: i32 = 20000
 
 let team: usize = 0
@@ -53,21 +53,17 @@ export function joinTeam(address: usize, threadIndex: i32, threadCount: i32): vo
   return min(n, (n + parts - 1) / parts * part)
 }
 
-function awaitChange(word: usize, seen: i32): void {
-  if (!ASC_FEATURE_THREADS) return
-  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(word) != seen) return
-  while (atomic.load<i32>(word) == seen) atomic.wait<i32>(word, seen, -1)
-}
-
-/** Returns when every thread of the team has come here. */
+/**
+ * Returns when every thread of the team has come here. It never sleeps: threads do equal shares, and an engine was seen
+ * to lose memory.atomic.wait32 in code that it had not yet optimised (V8 11.3).
+ */
 export function barrier(): void {
   if (!ASC_FEATURE_THREADS || count == 1) return
   const seen = atomic.load<i32>(team, PASSED)
   if (atomic.add<i32>(team, 1) == count - 1) {
     atomic.store<i32>(team, 0)
     atomic.add<i32>(team, 1, PASSED)
-    atomic.notify(team + PASSED, -1)
-  } else awaitChange(team + PASSED, seen)
+  } else while (atomic.load<i32>(team, PASSED) == seen) {}
 }
 
 /** Thread 0 tells the others what all now do; a team of one needs nobody told. */
@@ -80,13 +76,18 @@ export function giveJob(what: i32, a0: usize, a1: usize, a2: usize, a3: usize, a
   store<i32>(team, a6, ARGUMENTS + 24); store<usize>(team, a7, ARGUMENTS + 28)
   store<usize>(team, a8, ARGUMENTS + 32)
   atomic.add<i32>(team, 1, JOB)
-  atomic.notify(team + JOB, -1)
+  atomic.notify(team + JOB, count)
 }
 
-/** Waits for the job after job number `seen` and returns what it is. */
-export function awaitJob(seen: i32): i32 {
-  if (!ASC_FEATURE_THREADS) return JOB_STOP
-  awaitChange(team + JOB, seen)
+/** Looks some time for a job after job number `seen`; whether there is one. */
+export function findJob(seen: i32): bool {
+  if (!ASC_FEATURE_THREADS) return false
+  for (let spins = 0; spins < SPINS; spins++) if (atomic.load<i32>(team, JOB) != seen) return true
+  return false
+}
+
+/** What the job is. */
+@inline export function jobKind(): i32 {
   return load<i32>(team, WHAT)
 }
 
@@ -95,7 +96,7 @@ export function awaitJob(seen: i32): i32 {
   return load<usize>(team + ARGUMENTS + (i << 2))
 }
 
-/** Ends the other threads' `work`. */
+/** Tells the other threads to end. */
 export function dismissTeam(): void {
   giveJob(JOB_STOP, 0, 0, 0, 0, 0, 0, 0, 0)
 }

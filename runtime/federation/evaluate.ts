@@ -3,6 +3,7 @@ import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { TokenizedDataset } from '../model/dataset.ts'
 import type { AdapterConfig } from '../model/peft.ts'
+import type { StageOptions } from '../model/plan.ts'
 import { Stage, freshState } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 import { collectBatch } from '../split/sampler.ts'
@@ -25,13 +26,16 @@ export type Evaluator = {
   stage: Stage
 }
 
-/** `adapter` null: a model with its classifier among its weights. `turn` lets other work in between batches. */
+/** `turn` lets other work in between batches. */
+export type EvaluatorOptions = StageOptions & { turn?: () => Promise<void> }
+
+/** `adapter` null: a model with its classifier among its weights. */
 export async function openEvaluator(
   kernel: Kernel, config: ModelConfig, weights: Weights, adapter: AdapterConfig | null, labels: number, longest: number,
-  turn: () => Promise<void> = async () => {},
+  { turn = async () => {}, ...options }: EvaluatorOptions = {},
 ): Promise<Evaluator> {
   const stage = await Stage.open(kernel, {
-    config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0],
+    ...options, config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0],
     rows: EVALUATION_BATCH * longest, sequences: EVALUATION_BATCH, longest,
   }, weights)
   const place = (vector?: Float32Array) => { if (vector) stage.writeSet(0, freshState(vector)) }

@@ -9,7 +9,9 @@ import type { MemoryPlan, Purpose } from '../kernel/plan.ts'
 import { sumPurposes } from '../kernel/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { AdapterConfig } from '../model/peft.ts'
-import type { StageSpec } from '../model/plan.ts'
+import type { WeightFormat } from '../kernel/format.ts'
+import type { StageOptions, StageSpec } from '../model/plan.ts'
+import { fitStage } from '../model/budget.ts'
 import { planStage } from '../model/plan.ts'
 import { ADAMW, freshState } from '../model/stage.ts'
 import type { Work } from '../model/work.ts'
@@ -39,6 +41,9 @@ export type ForecastInput = {
   /** Rounds between two aggregations. */
   interval: number
   codec: Codec
+  /** How every party holds its stage, and what a device's memory may be at most: then it holds it as fitStage finds. */
+  stage?: StageOptions
+  memoryBytes?: number
 }
 
 /** Bytes by purpose; with `alignment` between regions and `unused` of the last page they add up to `bytes`, whole pages. */
@@ -52,6 +57,8 @@ export type PartyForecast = {
   shared: boolean
   from: number
   to: number
+  format: WeightFormat
+  recompute: boolean
   memory: MemoryAccount | null
 }
 
@@ -153,16 +160,19 @@ class Forecast {
   }
 
   private deviceSpec(cut: number): StageSpec {
-    return deviceSpec(this.input.config, this.contract, cut, this.share)
+    const { config, stage, memoryBytes } = this.input
+    const asked = { ...deviceSpec(config, this.contract, cut, this.share), ...stage }
+    return memoryBytes === undefined ? asked : fitStage(asked, memoryBytes, this.kernel.exports)
   }
 
   private serverSpecs(cuts: readonly number[]): StageSpec[] {
-    return serverSpecs(this.input.config, { ...this.contract, cuts }, cuts.map(() => this.share))
+    return serverSpecs(this.input.config, { ...this.contract, cuts }, cuts.map(() => this.share), this.input.stage)
   }
 
   private party(party: 'device' | 'server', spec: StageSpec, clients: readonly number[], shared: boolean): PartyForecast {
     const memory = this.attempt('plan.bytes', () => accountMemory(this.plan(spec)))
-    return { party, clients, shared, from: spec.from, to: spec.to, memory }
+    const { from, to, format = 'f32', recompute = false } = spec
+    return { party, clients, shared, from, to, format, recompute, memory }
   }
 
   private deviceParty(cut: number, clients: readonly number[]): PartyForecast {

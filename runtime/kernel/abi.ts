@@ -72,6 +72,6 @@ export type KernelExports = {
   /** Threads on one shared memory; see assembly/team.ts. */
   teamBytes: () => number
   joinTeam: (address: number, index: number, count: number) => void
-  work: () => void
+  work: (seen: number) => number
   dismissTeam: () => void
 }

@@ -78,10 +78,18 @@ export async function instantiateTeam(kernel: Kernel, memory: WebAssembly.Memory
   return exports
 }
 
+/** Where a team's record counts its jobs; see assembly/team.ts. */
+const JOB_OFFSET_BYTES = 8
+
 /** What a started thread does; returns when the team is dismissed. */
 export async function runThread({ module, memory, tile, address, index, count }: ThreadJob, ready: () => void): Promise<void> {
   const exports = await instantiate(module, memory, tile)
   exports.joinTeam(address, index, count)
   ready()
-  exports.work()
+  const words = new Int32Array(memory.buffer)
+  for (let seen = 0; seen >= 0;) {
+    const done = exports.work(seen)
+    if (done === seen) Atomics.wait(words, (address + JOB_OFFSET_BYTES) >> 2, seen)
+    seen = done
+  }
 }

@@ -48,6 +48,9 @@ export type StageSpec = {
   reserveBytes?: number
 }
 
+/** How a party holds and computes its stage; all but `format` give the same bits. */
+export type StageOptions = Pick<StageSpec, 'format' | 'recompute' | 'threads'>
+
 export type SetPlan = { layout: Layout; params: number; m: number; v: number }
 export type SavedPlan = { record: number; x: number; lora: Record<LinearKey, number>; fields: Record<SavedField, number> }
 /** A tensor's place; `offset` in elements where all are f32; `scales` the address of int8's scales, one for each row. */

@@ -9,9 +9,10 @@
 import { KerfError, refuse } from '../error.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
+import { fitStage } from '../model/budget.ts'
 import type { TokenizedDataset } from '../model/dataset.ts'
 import { countLabels } from '../model/dataset.ts'
-import type { StageSpec } from '../model/plan.ts'
+import type { StageOptions, StageSpec } from '../model/plan.ts'
 import type { Layout } from '../model/layout.ts'
 import type { SetState } from '../model/stage.ts'
 import { ADAMW, Stage, freshState } from '../model/stage.ts'
@@ -41,6 +42,9 @@ export type DeviceOptions = {
   host: Host
   kernel: Kernel
   crc32c: Crc32c
+  /** How the stage is held and computed, and what its memory may be at most; see fitStage. */
+  stage?: StageOptions
+  memoryBytes?: number
   provide(contract: Contract, client: number): Promise<Provisions>
   progress?(step: number, contract: Contract): void
 }
@@ -85,7 +89,8 @@ class Device {
     if (fingerprint !== contract.fingerprint) refuse('device-model', 'model.fingerprint', `the server's ${contract.fingerprint}`, fingerprint)
     const size = { rows: rowsMax(data, contract.batch), sequences: contract.batch, longest: longestOf(data) }
     const cut = contract.cuts[welcome.client]
-    const spec = deviceSpec(config, contract, cut, size)
+    const asked = { ...deviceSpec(config, contract, cut, size), ...options.stage }
+    const spec = options.memoryBytes === undefined ? asked : fitStage(asked, options.memoryBytes, kernel.exports)
     const stage = await Stage.open(kernel, spec, weights)
     const share: Share = {
       samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),

@@ -22,6 +22,7 @@ import type { Crc32c } from '../../runtime/wire/frame.ts'
 import { findAsset, host, readBytes, saveAtomic } from './host.ts'
 import { describeInterrupt } from './interrupt.ts'
 import { Journal } from './journal.ts'
+import { packKernel } from './kernel.ts'
 import { writeAdapter } from './model.ts'
 import type { Setting } from './setting.ts'
 import type { WorkerControl } from './worker.ts'
@@ -59,7 +60,7 @@ function createExecutors({ kernel, model }: Setting, contract: Contract): Execut
     const worker = openWorker(({ message }) => fail(new KerfError('executor', name, `${name}: ${message}`)))
     workers.push(worker)
     const { control } = worker
-    await control.openExecutor({ module: kernel.module, build: kernel.build, modelDirectory: model.directory, spec, optimizer })
+    await control.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
     return {
       step: (input) => control.step(Comlink.transfer(input, [input.activation.buffer])),
       read: (set) => control.read(set),

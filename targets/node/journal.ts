@@ -72,6 +72,7 @@ export class Journal {
   }
 
   ready(): void {
+    this.setting.kernelLines.forEach((line) => this.note(line))
     this.progress.update(this.finished, this.total, `${this.contract.scheme}: training`)
   }
 

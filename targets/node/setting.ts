@@ -10,6 +10,7 @@ import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
+import type { StageOptions } from '../../runtime/model/plan.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
@@ -20,8 +21,9 @@ import type { SchedulerName } from '../../runtime/split/schedule.ts'
 import { CODECS } from '../../runtime/wire/codec.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
 import type { FlagTable, Flags } from './flags.ts'
-import { BUILDS, LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
-import { host, loadNodeKernel } from './host.ts'
+import { LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
+import { host } from './host.ts'
+import { KERNEL_FLAGS, MEMORY_FLAG, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel } from './kernel.ts'
 import { chooseLabels } from './labels.ts'
 import type { Model } from './model.ts'
 import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readDataset, readTokens } from './model.ts'
@@ -29,6 +31,10 @@ import { readCuts, readLora } from './options.ts'
 
 export const RUN_FLAGS: FlagTable = {
   ...MODEL_FLAGS,
+  ...KERNEL_FLAGS,
+  ...STAGE_FLAGS,
+  ...RECOMPUTE_FLAG,
+  ...MEMORY_FLAG,
   data: { type: 'string', value: 'FILE', help: 'training data; without it the bundled sentences' },
   val: { type: 'string', value: 'FILE', help: 'data to measure on; without it the bundled test sentences' },
   labels: { type: 'string', value: 'A,B,C', help: 'label order, where the model names none' },
@@ -63,7 +69,11 @@ export type Measured = Pick<Scores, 'accuracy' | 'loss' | 'macroF1'>
 /** Everything that a run's schemes share. */
 export type Setting = {
   flags: Flags
+  /** What computes, and what the host could not give. */
+  kernelLines: readonly string[]
   kernel: Kernel
+  /** How this process's stages are held and computed. */
+  stage: StageOptions
   crc32c: Crc32c
   model: Model
   labels: readonly string[]
@@ -99,7 +109,8 @@ async function readInitial(flags: Flags, kernel: Kernel, model: Model, layout: L
 
 /** Reads everything that a run needs, refusing what is wrong before any work is done. */
 export async function openSetting(flags: Flags): Promise<Setting> {
-  const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+  const opened = await openNodeKernel(flags)
+  const { kernel, stage } = opened
   const crc32c = createChecksum(kernel)
   const scheduler = flags.choice('scheduler', SCHEDULERS)
   checkOut(flags.text('out'))
@@ -115,11 +126,11 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const validation = files.validation === undefined ? { sequences: [], labels: new Int32Array(0) } : read(files.validation)
   const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
   const initial = await readInitial(flags, kernel, model, layout, adapter, labels.length)
-  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), host.turn)
+  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), { ...stage, turn: host.turn })
   const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
   let first: Promise<Measured> | undefined
   const evaluateInitial = () => (first ??= evaluate(initial))
-  return { flags, kernel, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate, evaluateInitial }
+  return { flags, kernelLines: opened.lines, kernel, stage, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate, evaluateInitial }
 }
 
 /** Tokens of one text: `--max-length`, or fewer where the model has fewer positions. */

@@ -9,6 +9,7 @@ import type { Crc32c } from '../../runtime/wire/frame.ts'
 import { headerBytes, parseHeader } from '../../runtime/wire/safetensors.ts'
 import type { FlagTable, Flags } from './flags.ts'
 import { MODEL_FLAGS } from './flags.ts'
+import { KERNEL_FLAGS, STAGE_FLAGS } from './kernel.ts'
 import { openSource } from './host.ts'
 import { chooseLabels } from './labels.ts'
 import type { Model } from './model.ts'
@@ -16,6 +17,8 @@ import { modelDirectory, openModel, readAdapter, readAdapterConfig, readDataset 
 
 export const TRAINED_FLAGS: FlagTable = {
   ...MODEL_FLAGS,
+  ...KERNEL_FLAGS,
+  ...STAGE_FLAGS,
   adapter: { type: 'string', value: 'DIR', help: 'PEFT directory, as `kerf train --out` leaves it' },
   labels: { type: 'string', value: 'A,B,C', help: "label order, where neither the adapter's labels.json nor the model names any" },
 }

@@ -85,7 +85,8 @@ for (const build of BUILDS) {
     for (const sizes of BLOCK_SIZES) {
       const N = rowsOf(sizes)
       const forward = forwardCase(sizes), backward = backwardCase(sizes, 'all', true)
-      checkShared(runCase(arena, { ...forward, slots: { ...forward.slots, activated: output(N * sizes.F) }, call: forwardByOperations(sizes, N) }), runCase(arena, forward), forward.sizes)
+      const parted = { ...forward, slots: { ...forward.slots, activated: output(N * sizes.F) }, call: forwardByOperations(sizes, N) }
+      checkShared(runCase(arena, parted), runCase(arena, forward), forward.sizes)
       const apart = { ...backward, slots: { ...backward.slots, ...betweenSlots(sizes, N) }, call: backwardByOperations(sizes, N) }
       checkShared(runCase(arena, apart), runCase(arena, backward), backward.sizes)
     }

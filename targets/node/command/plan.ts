@@ -5,12 +5,14 @@ import { forecastRun } from '../../../runtime/federation/forecast.ts'
 import { FORECAST_LEGEND, formatForecast } from '../../../runtime/federation/forecast.table.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
 import { LABELS_MAX, parseConfig } from '../../../runtime/model/config.ts'
+import type { StageOptions } from '../../../runtime/model/plan.ts'
 import { SCHEMES } from '../../../runtime/split/contract.ts'
 import { CODECS } from '../../../runtime/wire/codec.ts'
 import { RUN_FLAGS, readMaxLength } from '../setting.ts'
 import type { Command, FlagTable, Flags } from '../flags.ts'
-import { BUILDS, MODEL_FLAGS } from '../flags.ts'
-import { loadNodeKernel, readText } from '../host.ts'
+import { MODEL_FLAGS } from '../flags.ts'
+import { readText } from '../host.ts'
+import { KERNEL_FLAGS, MEMORY_FLAG, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel, readMemory } from '../kernel.ts'
 import { chooseLabels } from '../labels.ts'
 import type { Model } from '../model.ts'
 import { modelDirectory } from '../model.ts'
@@ -32,7 +34,7 @@ function countLabels(flags: Flags, model: PlannedModel): number {
   return chooseLabels(flags, model, flags.optional('adapter'))?.length ?? LABELS_ASSUMED
 }
 
-function readInput(flags: Flags, model: PlannedModel): ForecastInput {
+function readInput(flags: Flags, model: PlannedModel, stage: StageOptions): ForecastInput {
   const { config } = model
   const longest = readMaxLength(flags, { config })
   return {
@@ -40,6 +42,7 @@ function readInput(flags: Flags, model: PlannedModel): ForecastInput {
     adapter: readLora(flags), cuts: readCuts(flags, flags.integer('clients', 1, 4096), config.layers),
     batch: flags.integer('batch', 1, 4096), tokens: flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest, longest,
     interval: flags.integer('interval', 1), codec: flags.choice('codec', CODECS),
+    stage, memoryBytes: readMemory(flags),
   }
 }
 
@@ -61,6 +64,10 @@ export const planCommand: Command = {
   summary: 'memory, bytes on the link and work of a run, before anything runs',
   flags: {
     ...MODEL_FLAGS,
+    ...KERNEL_FLAGS,
+    ...STAGE_FLAGS,
+    ...RECOMPUTE_FLAG,
+    ...MEMORY_FLAG,
     scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` },
     ...runFlags(),
     lengths: { type: 'string', value: 'TOKENS', help: 'tokens of each text in a step; --max-length unless given' },
@@ -69,10 +76,10 @@ export const planCommand: Command = {
     json: { type: 'boolean', default: false, help: 'print the plan as JSON' },
   },
   async run(flags) {
-    const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+    const { kernel, stage } = await openNodeKernel(flags, false)
     const directory = modelDirectory(flags.optional('model'))
     const file = join(directory, 'config.json')
-    const input = readInput(flags, { directory, config: parseConfig(readText(file), file) })
+    const input = readInput(flags, { directory, config: parseConfig(readText(file), file) }, stage)
     const crc32c = createChecksum(kernel)
     const forecasts = readSchemes(flags).map((scheme) => forecastRun(input, scheme, kernel, crc32c))
     const name = basename(directory)

@@ -95,7 +95,8 @@ export const serveCommand: Command = {
     // A run of one client has no aggregation to start again from, so its states travel at each interval.
     const alone = scheme === 'central' || flags.integer('clients', 1) === 1
     const every = flags.has('checkpoint-every') ? flags.integer('checkpoint-every', 0) : alone ? flags.integer('interval', 1) : 0
-    const report = await conduct(setting, makeContract(setting, scheme, every), flags.text('out'), listen(setting))
+    const contract = makeContract(setting, scheme, every)
+    const report = await conduct(setting, contract, flags.text('out'), listen(setting))
     writeReport(setting, [report], flags.text('out'))
   },
 }
