@@ -10,9 +10,9 @@ import { product, productScratchBytes } from './matmul'
 import { softmaxRow } from './softmax'
 import { dotRow } from './lanes'
 
-/** Scratch: two T×T matrices (T the longest sequence) and a product's own. */
+/** Scratch: two [T, T] matrices (T the longest sequence), one [T, D], and a product's own. */
 export function attentionScratchBytes(T: i32, D: i32): i32 {
-  return 8 * T * T + productScratchBytes(max(T, D))
+  return 8 * T * T + 4 * T * D + productScratchBytes(max(T, D))
 }
 
 @inline function headScale(D: i32): f32 {
@@ -29,12 +29,19 @@ function probabilities(P: usize, q: usize, k: usize, T: i32, C: i32, D: i32, scr
 export function attention(
   out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
 ): void {
+  attentionShare(out, q, k, v, offsets, S, H, D, T, 0, 1, scratch)
+}
+
+/** Share `part` of `parts` of the heads of every sequence. */
+export function attentionShare(
+  out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, part: i32, parts: i32, scratch: usize
+): void {
   const C = H * D
   const P = scratch
-  const rest = scratch + (usize(T * T) << 3)
+  const rest = scratch + (usize(T * T) << 2)
   for (let s = 0; s < S; s++, offsets += 4) {
     const first = load<i32>(offsets), rows = load<i32>(offsets, 4) - first
-    for (let h = 0; h < H; h++) {
+    for (let h = firstHead(s, H, part, parts); h < H; h += parts) {
       const at = usize(first * C + h * D) << 2
       probabilities(P, q + at, k + at, rows, C, D, rest)
       product(out + at, C, P, rows, 1, v + at, C, 1, rows, D, rows, 0, rest)
@@ -42,30 +49,51 @@ export function attention(
   }
 }
 
+/** Heads are dealt out one by one, going on from sequence to sequence, so that shares differ by one head at most. */
+@inline function firstHead(s: i32, H: i32, part: i32, parts: i32): i32 {
+  return (part + parts - s * H % parts) % parts
+}
+
 /**
  * With dP = dOut·vᵀ and dS = P∘(dP − rowsum(dP∘P)):
- *   dv = Pᵀ·dOut,  dq = dS·k / √D,  dk = dSᵀ·q / √D.  All three are overwritten.
+ *   dv = Pᵀ·dOut,  dq = dS·k / √D,  dk = dSᵀ·q / √D.
+ * All three are overwritten; each may be its input: dq q, dk k, dv v.
  */
 export function attentionBackward(
   dq: usize, dk: usize, dv: usize, dOut: usize, q: usize, k: usize, v: usize,
   offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
 ): void {
+  attentionBackwardShare(dq, dk, dv, dOut, q, k, v, offsets, S, H, D, T, 0, 1, scratch)
+}
+
+/** Share `part` of `parts` of the heads of every sequence. */
+export function attentionBackwardShare(
+  dq: usize, dk: usize, dv: usize, dOut: usize, q: usize, k: usize, v: usize,
+  offsets: usize, S: i32, H: i32, D: i32, T: i32, part: i32, parts: i32, scratch: usize
+): void {
   const C = H * D
   const P = scratch
-  const dP = scratch + (usize(T * T) << 2)
-  const rest = dP + (usize(T * T) << 2)
+  const dP = P + (usize(T * T) << 2)
+  const own = dP + (usize(T * T) << 2)
+  const rest = own + (usize(T * D) << 2)
   for (let s = 0; s < S; s++, offsets += 4) {
     const first = load<i32>(offsets), rows = load<i32>(offsets, 4) - first
-    for (let h = 0; h < H; h++) {
+    for (let h = firstHead(s, H, part, parts); h < H; h += parts) {
       const at = usize(first * C + h * D) << 2
       probabilities(P, q + at, k + at, rows, C, D, rest)
-      product(dv + at, C, P, 1, rows, dOut + at, C, 1, rows, D, rows, 0, rest)
       product(dP, rows, dOut + at, C, 1, v + at, 1, C, rows, rows, D, 0, rest)
+      product(dv + at, C, P, 1, rows, dOut + at, C, 1, rows, D, rows, 0, rest)
       scoresBackward(dP, P, rows, headScale(D))
-      product(dq + at, C, dP, rows, 1, k + at, C, 1, rows, D, rows, 0, rest)
+      // dq waits aside, for dk still reads q, in whose place it may go.
+      product(own, D, dP, rows, 1, k + at, C, 1, rows, D, rows, 0, rest)
       product(dk + at, C, dP, 1, rows, q + at, C, 1, rows, D, rows, 0, rest)
+      copyRows(dq + at, usize(C) << 2, own, usize(D) << 2, rows)
     }
   }
+}
+
+function copyRows(out: usize, outRow: usize, x: usize, rowBytes: usize, rows: i32): void {
+  for (let row = 0; row < rows; row++, out += outRow, x += rowBytes) memory.copy(out, x, rowBytes)
 }
 
 /** dP [T, T] becomes factor·P∘(dP − rowsum(dP∘P)). */

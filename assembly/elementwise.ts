@@ -33,15 +33,15 @@ export function scale(out: usize, x: usize, factor: f32, n: i32): void {
   for (; out < end; out += 4, x += 4) store<f32>(out, load<f32>(x) * factor)
 }
 
-/** Bias forward: every row of out [N, C] becomes bias [C]. */
-export function broadcastRow(out: usize, bias: usize, N: i32, C: i32): void {
+/** Every row of out [N, C] becomes row [C]. */
+export function broadcastRow(out: usize, row: usize, N: i32, C: i32): void {
   const rowBytes = usize(C) << 2
-  for (let row = 0; row < N; row++, out += rowBytes) memory.copy(out, bias, rowBytes)
+  for (let i = 0; i < N; i++, out += rowBytes) memory.copy(out, row, rowBytes)
 }
 
-/** Bias backward: dBias [C] += Σ over rows of dOut [N, C], in row order. */
-export function biasBackward(dBias: usize, dOut: usize, N: i32, C: i32): void {
-  const rowBytes = usize(C) << 2
+/** Bias backward: dBias [C] += Σ over rows of dOut [N, C] (row stride `stride` elements), in row order. */
+export function biasBackward(dBias: usize, dOut: usize, N: i32, C: i32, stride: i32): void {
+  const rowBytes = usize(stride) << 2
   for (let row = 0; row < N; row++, dOut += rowBytes) add(dBias, dOut, C)
 }
 

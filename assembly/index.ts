@@ -5,7 +5,7 @@
 export { sumRow, dotRow } from './lanes'
 export { exp32, erf32, tanh32, exp64, log64 } from './math'
 export { fill, add, addTo, scale, broadcastRow, biasBackward, countNonFinite, gatherRows, gatherRowsBackward } from './elementwise'
-export { matmul, matmulBackwardInput, matmulBackwardWeight, productScratchBytes } from './matmul'
+export { matmul, matmulBackwardInput, matmulBackwardWeight, productScratchBytes, setTile, tileCount } from './matmul'
 export { linear, linearBackward, linearScratchBytes } from './linear'
 export { layerNorm, layerNormBackward } from './norm'
 export { gelu, geluBackward } from './gelu'
@@ -19,9 +19,10 @@ export { averageAdd, averageFinish } from './average'
 export { widenF16, narrowF16, widenBF16, quantizeRows, dequantizeRows } from './convert'
 export { crc32c, crc32cTable } from './crc32c'
 export { peak } from './peak'
-export { blockForward, blockBackward, blockForwardScratchBytes, blockBackwardScratchBytes } from './block'
+export { blockForward, blockBackward, blockScratchBytes, work } from './block'
+export { joinTeam, dismissTeam, teamBytes } from './team'
 
-const ABI_VERSION: i32 = 1
+const ABI_VERSION: i32 = 2
 
 /** Changes whenever a signature or a record here does. */
 export function abiVersion(): i32 {

@@ -5,20 +5,23 @@
  *   dt = s·dy·B
  *   dx = dy·W + dt·A
  *   dB += dyᵀ·t,  dA += dtᵀ·x,  dW += dyᵀ·x,  db += Σ dy
+ * Rows don't depend on one another but in the parameters' gradients, so backward comes in two parts: one that may be
+ * given any rows, and one over all rows that may be given any share of the outputs.
  */
-import { biasBackward, broadcastRow, scale } from './elementwise'
-import { matmul, matmulBackwardInput, matmulBackwardWeight, productScratchBytes } from './matmul'
+import { biasBackward, scale } from './elementwise'
+import { matmul, matmulBackwardInput, product, productFrom, productScratchBytes } from './matmul'
 import { Linear } from './records'
+import { shareBegin } from './team'
 
-/** Scratch for both directions. */
+/** Scratch for both directions: dt [N, R], then a product's own. */
 export function linearScratchBytes(N: i32, inputs: i32, outputs: i32, rank: i32): i32 {
   return 4 * N * rank + productScratchBytes(max(max(inputs, outputs), rank))
 }
 
+/** y [N, outputs] and t [N, R]; scratch: productScratchBytes. */
 export function linear(y: usize, t: usize, x: usize, layer: Linear, N: i32, scratch: usize): void {
   const O = layer.outputs, I = layer.inputs, R = layer.rank
-  if (layer.bias) broadcastRow(y, layer.bias, N, O)
-  matmul(y, x, layer.weight, N, O, I, i32(layer.bias != 0), scratch)
+  productFrom(y, O, layer.bias, 0, x, I, 1, layer.weight, 1, I, layer.format, layer.scales, 1, N, O, I, scratch)
   if (layer.loraA) {
     matmul(t, x, layer.loraA, N, R, I, 0, scratch)
     scale(t, t, layer.scale, N * R)
@@ -26,21 +29,42 @@ export function linear(y: usize, t: usize, x: usize, layer: Linear, N: i32, scra
   }
 }
 
-/** dx (0: not wanted) is overwritten, or added to when `accumulate`; gradients are added to. */
+/** dx (0: not wanted) is overwritten, or added to when `accumulate`; gradients are added to. Scratch: linearScratchBytes. */
 export function linearBackward(
   dx: usize, dy: usize, x: usize, t: usize, layer: Linear, N: i32, accumulate: i32, scratch: usize
 ): void {
-  const O = layer.outputs, I = layer.inputs, R = layer.rank
   const dt = scratch
-  const rest = scratch + (usize(N * R) << 2)
-  if (dx) matmulBackwardInput(dx, dy, layer.weight, N, O, I, accumulate, rest)
-  if (layer.dWeight) matmulBackwardWeight(layer.dWeight, dy, x, N, O, I, 1, rest)
-  if (layer.dBias) biasBackward(layer.dBias, dy, N, O)
+  const rest = scratch + (usize(N * layer.rank) << 2)
+  linearBackwardRows(dx, dt, dy, layer, N, accumulate, rest)
+  linearBackwardParameters(dy, dt, x, t, layer, N, 0, 1, rest)
+}
+
+/** dx and dt [N, R] of these rows. */
+export function linearBackwardRows(dx: usize, dt: usize, dy: usize, layer: Linear, N: i32, accumulate: i32, scratch: usize): void {
+  const O = layer.outputs, I = layer.inputs, R = layer.rank
+  if (dx) productFrom(dx, I, accumulate ? dx : 0, I, dy, O, 1, layer.weight, I, 1, layer.format, layer.scales, 0, N, I, O, scratch)
   if (layer.loraA) {
-    matmulBackwardInput(dt, dy, layer.loraB, N, O, R, 0, rest)
+    matmulBackwardInput(dt, dy, layer.loraB, N, O, R, 0, scratch)
     scale(dt, dt, layer.scale, N * R)
-    if (dx) matmulBackwardInput(dx, dt, layer.loraA, N, R, I, 1, rest)
-    if (layer.dLoraB) matmulBackwardWeight(layer.dLoraB, dy, t, N, O, R, 1, rest)
-    if (layer.dLoraA) matmulBackwardWeight(layer.dLoraA, dt, x, N, R, I, 1, rest)
+    if (dx) matmulBackwardInput(dx, dt, layer.loraA, N, R, I, 1, scratch)
   }
+}
+
+/** Whether a parameter of the layer is trained. */
+export function hasGradients(layer: Linear): bool {
+  return (layer.dWeight | layer.dBias | layer.dLoraA | layer.dLoraB) != 0
+}
+
+/** The gradients of share `part` of `parts` of the parameters, over all N rows. */
+export function linearBackwardParameters(
+  dy: usize, dt: usize, x: usize, t: usize, layer: Linear, N: i32, part: i32, parts: i32, scratch: usize
+): void {
+  const O = layer.outputs, I = layer.inputs, R = layer.rank
+  const o = shareBegin(O, part, parts), outputs = shareBegin(O, part + 1, parts) - o
+  const i = shareBegin(I, part, parts), inputs = shareBegin(I, part + 1, parts) - i
+  const dyOwn = dy + (usize(o) << 2), xOwn = x + (usize(i) << 2)
+  if (layer.dWeight) product(layer.dWeight + (usize(o * I) << 2), I, dyOwn, 1, O, x, I, 1, outputs, I, N, 1, scratch)
+  if (layer.dBias) biasBackward(layer.dBias + (usize(o) << 2), dyOwn, N, outputs, O)
+  if (layer.dLoraB) product(layer.dLoraB + (usize(o * R) << 2), R, dyOwn, 1, O, t, R, 1, outputs, R, N, 1, scratch)
+  if (layer.dLoraA) product(layer.dLoraA + (usize(i) << 2), I, dt, 1, R, xOwn, I, 1, R, inputs, N, 1, scratch)
 }

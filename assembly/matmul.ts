@@ -5,67 +5,120 @@
  *   backward input   dx  [N, I] = dOut [N, O] · W [O, I]
  *   backward weight  dW  [O, I] = dOut [N, O]ᵀ · x [N, I]
  *
- * Each output is one sum over k in increasing order, started at zero or, when
- * accumulating, at the value already there. No tile or block size changes that
- * order, so all builds and tile sizes give the same bits.
+ * Each output is one sum over k in increasing order, started at zero or at a value
+ * that stands in memory. No tile or block size changes that order, so all strict builds and tiles give the same bits.
  */
-import { productSimd, productSimdScratchBytes } from './matmul.simd'
+import { FORMAT_F16, FORMAT_F32, FORMAT_I8, readOne } from './format'
+import { countTiles, productSimd, productSimdScratchBytes, setTileSimd } from './matmul.simd'
+
+/** Depth of the scalar form's panel of four columns. */
+const PLAIN_BLOCK: i32 = 256
 
 /** Bytes of scratch a product with `columns` output columns needs. */
 export function productScratchBytes(columns: i32): i32 {
-  return ASC_FEATURE_SIMD ? productSimdScratchBytes(columns) : 0
+  return ASC_FEATURE_SIMD ? productSimdScratchBytes(columns) : 16 * PLAIN_BLOCK
+}
+
+/** How many inner tiles this build has to choose from; they differ in speed alone. */
+export function tileCount(): i32 {
+  return ASC_FEATURE_SIMD ? countTiles() : 1
+}
+
+/** Chooses the inner tile of this instance: 0 … tileCount() − 1. */
+export function setTile(index: i32): void {
+  if (ASC_FEATURE_SIMD) setTileSimd(index)
 }
 
 /**
- * c [M, N] (row stride cRow) = or += a [M, K] · b [K, N]; a and b by the strides,
- * in elements, of their rows and columns.
+ * c [M, N] (row stride cRow) = from + a [M, K] · b [K, N]; a and b by the strides, in elements, of their rows and
+ * columns. from: where the sums begin, of row stride fromRow; 0: at zero; it may be c. b is stored in `format`; for i8
+ * with scales, one for each of its columns (scaleColumns) or of its rows.
  */
+export function productFrom(
+  c: usize, cRow: i32, from: usize, fromRow: i32,
+  a: usize, aRow: i32, aColumn: i32,
+  b: usize, bRow: i32, bColumn: i32, format: i32, scales: usize, scaleColumns: i32,
+  M: i32, N: i32, K: i32, scratch: usize
+): void {
+  if (K == 0) startSums(c, cRow, from, fromRow, M, N)
+  else if (ASC_FEATURE_SIMD) {
+    productSimd(c, cRow, from, fromRow, a, aRow, aColumn, b, bRow, bColumn, format, scales, scaleColumns, M, N, K, scratch)
+  } else productPlain(c, cRow, from, fromRow, a, aRow, aColumn, b, bRow, bColumn, format, scales, scaleColumns, M, N, K, scratch)
+}
+
+/** c = or += a · b, all f32. */
 export function product(
   c: usize, cRow: i32,
   a: usize, aRow: i32, aColumn: i32,
   b: usize, bRow: i32, bColumn: i32,
   M: i32, N: i32, K: i32, accumulate: i32, scratch: usize
 ): void {
-  if (ASC_FEATURE_SIMD) productSimd(c, cRow, a, aRow, aColumn, b, bRow, bColumn, M, N, K, accumulate, scratch)
-  else productPlain(c, cRow, a, aRow, aColumn, b, bRow, bColumn, M, N, K, accumulate)
+  productFrom(c, cRow, accumulate ? c : 0, cRow, a, aRow, aColumn, b, bRow, bColumn, FORMAT_F32, 0, 0, M, N, K, scratch)
 }
 
-/** The plain form, four columns at a time: 2.5× one column, since each a is loaded once for four. */
+function startSums(c: usize, cRow: i32, from: usize, fromRow: i32, M: i32, N: i32): void {
+  for (let i = 0; i < M; i++) {
+    const out = c + (usize(i * cRow) << 2)
+    if (from) memory.copy(out, from + (usize(i * fromRow) << 2), usize(N) << 2)
+    else memory.fill(out, 0, usize(N) << 2)
+  }
+}
+
+/** The plain form: four columns at a time, packed so that every format and stride is read once. */
 function productPlain(
-  c: usize, cRow: i32,
+  c: usize, cRow: i32, from: usize, fromRow: i32,
   a: usize, aRow: i32, aColumn: i32,
-  b: usize, bRow: i32, bColumn: i32,
-  M: i32, N: i32, K: i32, accumulate: i32
+  b: usize, bRow: i32, bColumn: i32, format: i32, scales: usize, scaleColumns: i32,
+  M: i32, N: i32, K: i32, scratch: usize
 ): void {
   const aStep = usize(aColumn) << 2
-  const bStep = usize(bRow) << 2
-  const bNext = usize(bColumn) << 2
-  for (let i = 0; i < M; i++) {
-    const aStart = a + (usize(i * aRow) << 2)
-    const out = c + (usize(i * cRow) << 2)
-    let j = 0
-    for (; j + 4 <= N; j += 4) {
-      const at = out + (usize(j) << 2)
-      let s0: f32 = 0, s1: f32 = 0, s2: f32 = 0, s3: f32 = 0
-      if (accumulate) { s0 = load<f32>(at); s1 = load<f32>(at, 4); s2 = load<f32>(at, 8); s3 = load<f32>(at, 12) }
-      let pa = aStart
-      let pb = b + usize(j) * bNext
-      for (let k = 0; k < K; k++, pa += aStep, pb += bStep) {
-        const v = load<f32>(pa)
-        s0 += v * load<f32>(pb)
-        s1 += v * load<f32>(pb + bNext)
-        s2 += v * load<f32>(pb + 2 * bNext)
-        s3 += v * load<f32>(pb + 3 * bNext)
+  for (let j = 0; j < N; j += 4) {
+    const columns = min(4, N - j)
+    for (let k = 0; k < K; k += PLAIN_BLOCK) {
+      const depth = min(PLAIN_BLOCK, K - k)
+      packPlain(scratch, b, bRow, bColumn, format, scales, scaleColumns, k, depth, j, columns)
+      const end = scratch + (usize(depth) << 4)
+      for (let i = 0; i < M; i++) {
+        const out = c + (usize(i * cRow + j) << 2)
+        const start = k > 0 ? out : from ? from + (usize(i * fromRow + j) << 2) : 0
+        let s0: f32 = 0, s1: f32 = 0, s2: f32 = 0, s3: f32 = 0
+        if (start) {
+          s0 = load<f32>(start)
+          if (columns > 1) s1 = load<f32>(start, 4)
+          if (columns > 2) s2 = load<f32>(start, 8)
+          if (columns > 3) s3 = load<f32>(start, 12)
+        }
+        let pa = a + (usize(i * aRow + k * aColumn) << 2)
+        for (let pb = scratch; pb < end; pb += 16, pa += aStep) {
+          const v = load<f32>(pa)
+          s0 += v * load<f32>(pb)
+          s1 += v * load<f32>(pb, 4)
+          s2 += v * load<f32>(pb, 8)
+          s3 += v * load<f32>(pb, 12)
+        }
+        store<f32>(out, s0)
+        if (columns > 1) store<f32>(out, s1, 4)
+        if (columns > 2) store<f32>(out, s2, 8)
+        if (columns > 3) store<f32>(out, s3, 12)
       }
-      store<f32>(at, s0); store<f32>(at, s1, 4); store<f32>(at, s2, 8); store<f32>(at, s3, 12)
     }
-    for (; j < N; j++) {
-      const at = out + (usize(j) << 2)
-      let s: f32 = accumulate ? load<f32>(at) : 0
-      let pa = aStart
-      let pb = b + usize(j) * bNext
-      for (let k = 0; k < K; k++, pa += aStep, pb += bStep) s += load<f32>(pa) * load<f32>(pb)
-      store<f32>(at, s)
+  }
+}
+
+/** out [depth][4] = columns j … of b from row k on; missing columns zero. */
+function packPlain(
+  out: usize, b: usize, bRow: i32, bColumn: i32, format: i32, scales: usize, scaleColumns: i32, k: i32, depth: i32, j: i32, columns: i32
+): void {
+  for (let row = k; row < k + depth; row++) {
+    for (let column = j; column < j + 4; column++, out += 4) {
+      const at = usize(row * bRow + column * bColumn)
+      let value: f32 = 0
+      if (column < j + columns) {
+        if (format == FORMAT_I8) value = readOne<i8>(b + at, load<f32>(scales + (usize(scaleColumns ? column : row) << 2)))
+        else if (format == FORMAT_F16) value = readOne<u16>(b + (at << 1), 0)
+        else value = load<f32>(b + (at << 2))
+      }
+      store<f32>(out, value)
     }
   }
 }

@@ -37,11 +37,29 @@ export function layerNorm(out: usize, stats: usize, x: usize, gain: usize, bias:
 export function layerNormBackward(
   dx: usize, dGain: usize, dBias: usize, dOut: usize, stats: usize, x: usize, gain: usize, N: i32, C: i32, row: usize
 ): void {
+  layerNormBackwardParameters(dGain, dBias, dOut, stats, x, N, C, 0, C)
+  layerNormBackwardRows(dx, dOut, stats, x, gain, N, C, row)
+}
+
+/** dGain and dBias of columns [begin, end), over all rows. */
+export function layerNormBackwardParameters(
+  dGain: usize, dBias: usize, dOut: usize, stats: usize, x: usize, N: i32, C: i32, begin: i32, end: i32
+): void {
+  if (!dGain && !dBias) return
+  const rowBytes = usize(C) << 2, first = usize(begin) << 2, count = end - begin
+  dOut += first
+  x += first
+  for (let n = 0; n < N; n++, dOut += rowBytes, x += rowBytes, stats += 8) {
+    if (dBias) add(dBias + first, dOut, count)
+    if (dGain) addNormalProduct(dGain + first, dOut, x, load<f32>(stats), load<f32>(stats, 4), count)
+  }
+}
+
+/** dx of these rows; it may be dOut. */
+export function layerNormBackwardRows(dx: usize, dOut: usize, stats: usize, x: usize, gain: usize, N: i32, C: i32, row: usize): void {
   const rowBytes = usize(C) << 2
   for (let n = 0; n < N; n++, dx += rowBytes, dOut += rowBytes, x += rowBytes, stats += 8) {
     const mean = load<f32>(stats), rstd = load<f32>(stats, 4)
-    if (dBias) add(dBias, dOut, C)
-    if (dGain) addNormalProduct(dGain, dOut, x, mean, rstd, C)
     let g0: f32 = 0, g1: f32 = 0, g2: f32 = 0, g3: f32 = 0
     let h0: f32 = 0, h1: f32 = 0, h2: f32 = 0, h3: f32 = 0
     let i: usize = 0

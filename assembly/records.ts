@@ -17,6 +17,8 @@
   outputs: i32
   rank: i32
   scale: f32 //      alpha / rank
+  format: i32 //     of weight: see format.ts
+  scales: usize //   [outputs], where the format is i8
 }
 
 @unmanaged export class Norm {
@@ -39,9 +41,13 @@
   norm1: Norm //       after attention
   norm2: Norm //       after the feed-forward part
   heads: i32
+  ffnRows: i32 //      rows of the feed-forward part at a time; N where its layers are trained
 }
 
-/** What forward leaves for backward, N rows each; the lora fields [N, rank], 0 without adapter. */
+/**
+ * What forward leaves for backward, which uses it up; N rows each. The lora fields [N, rank], 0 without adapter. context
+ * and hidden are wanted where the layers that read them are trained, `up` where a backward pass follows; else 0.
+ */
 @unmanaged export class Saved {
   x: usize //          [N, C] the block's input
   query: usize //      [N, C]
@@ -52,7 +58,6 @@
   stats1: usize //     [N, 2]
   hidden: usize //     [N, C] norm1(sum1)
   up: usize //         [N, F] before GELU
-  gelu: usize //       [N, F]
   sum2: usize //       [N, C] hidden + down
   stats2: usize //     [N, 2]
   loraQuery: usize

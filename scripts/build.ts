@@ -22,6 +22,7 @@ const CHART_ASSETS = ['uPlot.iife.min.js', 'uPlot.min.css']
 const PROGRAMS = [
   ['targets/node/main.ts', 'dist/kerf.js', SHEBANG],
   ['targets/node/worker.ts', 'dist/worker.js', ''],
+  ['targets/node/thread.ts', 'dist/thread.js', ''],
 ] as const
 
 type Config = { targets: Record<string, { outFile: string }> }

@@ -23,7 +23,8 @@ import { poolerTensors } from '../runtime/model/names.ts'
 import { Stage } from '../runtime/model/stage.ts'
 import type { TensorInput } from '../runtime/wire/safetensors.ts'
 import { encodeSafetensors } from '../runtime/wire/safetensors.ts'
-import { loadNodeKernel } from '../targets/node/host.ts'
+import { loadKernel } from '../runtime/kernel/load.ts'
+import { findAsset, readBytes } from '../targets/node/host.ts'
 import { initialWeights } from './pretrain.schedule.ts'
 
 const PRETRAINING_SEED = 1
@@ -50,7 +51,7 @@ function drawPooler(config: ModelConfig): TensorInput[] {
 /** A model directory like the bundled one, with the weights before the first step. */
 async function writeUntrained(directory: string): Promise<void> {
   const config = parseConfig(readFileSync(join(BUNDLED, 'config.json'), 'utf8'))
-  const kernel = await loadNodeKernel('simd')
+  const kernel = await loadKernel(readBytes(findAsset('kerf.simd.wasm')), 'simd')
   const stage = await Stage.blank(kernel, {
     config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], rows: 1, sequences: 1, longest: 1, head: false,
   })

@@ -34,8 +34,9 @@ import type { Executor } from '../runtime/split/executor.ts'
 import { openExecutor } from '../runtime/split/executor.ts'
 import { RUN_FLAGS, readMaxLength } from '../targets/node/setting.ts'
 import type { FlagTable, Flags } from '../targets/node/flags.ts'
-import { BUILDS, MODEL_FLAGS, formatHelp, parseFlags } from '../targets/node/flags.ts'
-import { findAsset, host, loadNodeKernel, readText } from '../targets/node/host.ts'
+import { MODEL_FLAGS, formatHelp, parseFlags } from '../targets/node/flags.ts'
+import { findAsset, host, readText } from '../targets/node/host.ts'
+import { KERNEL_FLAGS, openNodeKernel } from '../targets/node/kernel.ts'
 import { modelDirectory } from '../targets/node/model.ts'
 import { readCuts, readLora, readSchemes } from '../targets/node/options.ts'
 
@@ -55,7 +56,7 @@ export type Pair = { scheme: Scheme; devices: number }
 export const FLAGS: FlagTable = {
   scheme: { type: 'string', value: 'NAME', default: 'all', help: `${SCHEMES.join(', ')}, a list of them, or all` },
   devices: { type: 'string', value: 'N,N,…', default: '2,6,24', help: 'numbers of devices' },
-  ...MODEL_FLAGS,
+  ...MODEL_FLAGS, ...KERNEL_FLAGS,
   ...Object.fromEntries((['cuts', 'batch', 'max-length', 'rank', 'alpha', 'targets'] as const).map((name) => [name, RUN_FLAGS[name]])),
   lengths: { type: 'string', value: 'TOKENS', help: 'tokens of each text in a step; --max-length unless given' },
   'labels-count': { type: 'string', value: 'N', default: '6', help: 'number of labels, where the model names none' },
@@ -190,7 +191,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const pairs = readPairs(flags)
   if (flags.on('here') && pairs.length > 1) refuse('flag-here', '--here', 'one scheme and one number of devices', `${pairs.length} rows`)
-  const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+  const { kernel } = await openNodeKernel(flags, false)
   const rows = flags.on('here') ? [await measureHere(kernel, flags, pairs[0])] : await measureRows(args, pairs)
   process.stdout.write(flags.on('json') ? `${JSON.stringify(rows, null, 1)}\n` : formatRows(rows))
 }

@@ -86,7 +86,7 @@ export class MaskedModel {
     const { kernel: k, plan, spec } = stage
     const C = spec.config.hiddenSize, V = spec.config.vocabSize, M = rows.length
     const i32 = new Int32Array(stage.memory.buffer)
-    const weight = (name: string) => stage.addressOf(name), gradient = (name: string) => stage.addressOf(name, true)
+    const weight = (name: string) => stage.weight(name).byteOffset, gradient = (name: string) => stage.gradient(name).byteOffset
     const word = 'embeddings.word_embeddings.weight'
     stage.forward(batch)
     i32.set(rows, at.rows >> 2)
@@ -102,13 +102,13 @@ export class MaskedModel {
     const loss = k.crossEntropy(at.losses, at.logits, at.logits, at.targets, M, V)
     if (!train) return loss
 
-    k.biasBackward(gradient('cls.predictions.bias'), at.logits, M, V)
+    k.biasBackward(gradient('cls.predictions.bias'), at.logits, M, V, V)
     k.matmulBackwardInput(at.dh, at.logits, weight(word), M, V, C, 0, at.scratch)
     k.matmulBackwardWeight(gradient(word), at.logits, at.h, M, V, C, 1, at.scratch)
     k.layerNormBackward(at.dh, gradient(`${HEAD}.LayerNorm.weight`), gradient(`${HEAD}.LayerNorm.bias`), at.dh, at.stats, at.gelu,
       weight(`${HEAD}.LayerNorm.weight`), M, C, at.scratch)
     k.geluBackward(at.dh, at.dh, at.dense, M * C)
-    k.biasBackward(gradient(`${HEAD}.dense.bias`), at.dh, M, C)
+    k.biasBackward(gradient(`${HEAD}.dense.bias`), at.dh, M, C, C)
     k.matmulBackwardWeight(gradient(`${HEAD}.dense.weight`), at.dh, at.x, M, C, C, 1, at.scratch)
     k.matmulBackwardInput(at.gelu, at.dh, weight(`${HEAD}.dense.weight`), M, C, C, 0, at.scratch)
     k.fill(plan.dOut, 0, batch.offsets[batch.offsets.length - 1] * C)

@@ -16,7 +16,7 @@ export async function openAverage(kernel: Kernel, count: number): Promise<Averag
   const input = planner.place('input', 'scratch', 'call', 4 * count)
   const { pages } = planner.finish()
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
-  const exports = await instantiate(kernel.module, memory)
+  const exports = await instantiate(kernel.module, memory, kernel.tile)
   const place = new Float32Array(memory.buffer, input, count)
   const sums = new Float64Array(memory.buffer, sum, count)
   return (contributions) => {

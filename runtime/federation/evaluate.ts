@@ -3,21 +3,17 @@ import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { TokenizedDataset } from '../model/dataset.ts'
 import type { AdapterConfig } from '../model/peft.ts'
+import type { StageOptions } from '../model/plan.ts'
 import { Stage, freshState } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 import { collectBatch } from '../split/sampler.ts'
+import type { Scores } from './scores.ts'
+import { scoreAll } from './scores.ts'
 
 /** Sequences of one evaluation batch. */
 export const EVALUATION_BATCH = 32
 
-export type Evaluation = {
-  rows: number
-  accuracy: number
-  /** Mean cross-entropy in nats. */
-  loss: number
-  macroF1: number
-  /** confusion[truth][answer], counts. */
-  confusion: number[][]
+export type Evaluation = Scores & {
   /** [rows, labels]. */
   logits: Float32Array
 }
@@ -30,13 +26,16 @@ export type Evaluator = {
   stage: Stage
 }
 
-/** `adapter` null: a model with its classifier among its weights. `turn` lets other work in between batches. */
+/** `turn` lets other work in between batches. */
+export type EvaluatorOptions = StageOptions & { turn?: () => Promise<void> }
+
+/** `adapter` null: a model with its classifier among its weights. */
 export async function openEvaluator(
   kernel: Kernel, config: ModelConfig, weights: Weights, adapter: AdapterConfig | null, labels: number, longest: number,
-  turn: () => Promise<void> = async () => {},
+  { turn = async () => {}, ...options }: EvaluatorOptions = {},
 ): Promise<Evaluator> {
   const stage = await Stage.open(kernel, {
-    config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0],
+    ...options, config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0],
     rows: EVALUATION_BATCH * longest, sequences: EVALUATION_BATCH, longest,
   }, weights)
   const place = (vector?: Float32Array) => { if (vector) stage.writeSet(0, freshState(vector)) }
@@ -55,7 +54,8 @@ export async function openEvaluator(
         loss += stage.loss(batch.labels) * indices.length
         await turn()
       }
-      return { ...score(logits, data.labels, labels), rows, loss: rows > 0 ? loss / rows : 0, logits }
+      const confusion = confuse(logits, data.labels, labels)
+      return { ...scoreAll(confusion), confusion, rows, loss: rows > 0 ? loss / rows : 0, logits }
     },
     classify(ids, vector) {
       place(vector)
@@ -72,16 +72,8 @@ function answerOf(logits: Float32Array, row: number, labels: number): number {
   return best
 }
 
-function score(logits: Float32Array, truth: Int32Array, labels: number): Pick<Evaluation, 'accuracy' | 'macroF1' | 'confusion'> {
+function confuse(logits: Float32Array, truth: Int32Array, labels: number): number[][] {
   const confusion = Array.from({ length: labels }, () => new Array<number>(labels).fill(0))
   truth.forEach((label, row) => confusion[label][answerOf(logits, row, labels)]++)
-  const right = confusion.reduce((sum, counts, label) => sum + counts[label], 0)
-  const f1 = confusion.map((counts, label) => {
-    const actual = counts.reduce((sum, count) => sum + count, 0)
-    const answered = confusion.reduce((sum, other) => sum + other[label], 0)
-    return actual + answered > 0 ? (2 * counts[label]) / (actual + answered) : 0
-  })
-  // A label that neither stands in the data nor was answered says nothing.
-  const seen = f1.filter((_, label) => confusion[label].some((count) => count > 0) || confusion.some((counts) => counts[label] > 0))
-  return { accuracy: truth.length > 0 ? right / truth.length : 0, macroF1: seen.reduce((sum, value) => sum + value, 0) / Math.max(1, seen.length), confusion }
+  return confusion
 }

@@ -25,9 +25,10 @@ function formatWork({ forward, backward }: { forward: number; backward: number }
   return total >= 1e9 ? `${formatNumber(total / 1e9)} G` : `${formatNumber(total / 1e6)} M`
 }
 
-function nameParty({ party, from, to, clients, shared }: PartyForecast): string {
+function nameParty({ party, from, to, format, recompute, clients, shared }: PartyForecast): string {
   const count = clients.length > 1 && !shared ? ` x${clients.length}` : ''
-  return `${party} ${from}-${to}${count}`
+  const how = [format === 'f32' ? '' : format, recompute ? 'recompute' : ''].filter((word) => word !== '').join(' ')
+  return `${party} ${from}-${to}${count}${how && ` (${how})`}`
 }
 
 function partyRow(party: PartyForecast): string[] {

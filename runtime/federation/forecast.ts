@@ -8,16 +8,17 @@ import type { Kernel } from '../kernel/load.ts'
 import type { MemoryPlan, Purpose } from '../kernel/plan.ts'
 import { sumPurposes } from '../kernel/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
-import { layoutOf } from '../model/layout.ts'
 import type { AdapterConfig } from '../model/peft.ts'
-import type { StageSpec } from '../model/plan.ts'
+import type { WeightFormat } from '../kernel/format.ts'
+import type { StageOptions, StageSpec } from '../model/plan.ts'
+import { fitStage } from '../model/budget.ts'
 import { planStage } from '../model/plan.ts'
 import { ADAMW, freshState } from '../model/stage.ts'
 import type { Work } from '../model/work.ts'
 import { countWork } from '../model/work.ts'
 import type { Contract, Scheme, Share } from '../split/contract.ts'
-import { isWhole } from '../split/contract.ts'
-import { stateMessage } from '../split/device.ts'
+import { clientCuts, deviceLayout, isWhole, stepsPerRound } from '../split/contract.ts'
+import { deviceSpec, stateMessage } from '../split/device.ts'
 import { integerTensor, vectorTensors } from '../split/tensors.ts'
 import type { Codec } from '../wire/codec.ts'
 import { encodeTensor } from '../wire/codec.ts'
@@ -40,6 +41,9 @@ export type ForecastInput = {
   /** Rounds between two aggregations. */
   interval: number
   codec: Codec
+  /** How every party holds its stage, and what a device's memory may be at most: then it holds it as fitStage finds. */
+  stage?: StageOptions
+  memoryBytes?: number
 }
 
 /** Bytes by purpose; with `alignment` between regions and `unused` of the last page they add up to `bytes`, whole pages. */
@@ -53,6 +57,8 @@ export type PartyForecast = {
   shared: boolean
   from: number
   to: number
+  format: WeightFormat
+  recompute: boolean
   memory: MemoryAccount | null
 }
 
@@ -96,14 +102,11 @@ function accountMemory(plan: MemoryPlan): MemoryAccount {
 /** A run's contract and one client's share, as far as plans and frames depend on them. */
 function draftContract(input: ForecastInput, scheme: Scheme): Contract {
   const { config, labels, adapter, cuts, batch, longest, codec } = input
-  const central = scheme === 'central'
-  const whole = central ? [config.layers] : cuts.map(() => config.layers)
-  // One client then takes the steps of all.
-  const interval = input.interval * (central ? cuts.length : 1)
+  const interval = input.interval * stepsPerRound(scheme, cuts.length)
   return {
     scheme, seed: 0, steps: interval, interval, checkpointEvery: 0, batch, maxLength: longest, truncate: true, shuffle: false,
     learningRate: ADAMW.learningRate, weightDecay: ADAMW.weightDecay, codec, adapter,
-    labels: Array.from({ length: labels }, (_, index) => `LABEL_${index}`), cuts: isWhole(scheme) ? whole : cuts, partition: 'iid', fingerprint: 0,
+    labels: Array.from({ length: labels }, (_, index) => `LABEL_${index}`), cuts: clientCuts(scheme, cuts, config.layers), partition: 'iid', fingerprint: 0,
   }
 }
 
@@ -157,18 +160,19 @@ class Forecast {
   }
 
   private deviceSpec(cut: number): StageSpec {
-    const { config, labels, adapter } = this.input
-    const { rows, sequences, longest } = this.share
-    return { config, from: 0, to: cut, labels, adapter, training: 'adapters', setsFrom: [0], rows, sequences, longest }
+    const { config, stage, memoryBytes } = this.input
+    const asked = { ...deviceSpec(config, this.contract, cut, this.share), ...stage }
+    return memoryBytes === undefined ? asked : fitStage(asked, memoryBytes, this.kernel.exports)
   }
 
   private serverSpecs(cuts: readonly number[]): StageSpec[] {
-    return serverSpecs(this.input.config, { ...this.contract, cuts }, cuts.map(() => this.share))
+    return serverSpecs(this.input.config, { ...this.contract, cuts }, cuts.map(() => this.share), this.input.stage)
   }
 
   private party(party: 'device' | 'server', spec: StageSpec, clients: readonly number[], shared: boolean): PartyForecast {
     const memory = this.attempt('plan.bytes', () => accountMemory(this.plan(spec)))
-    return { party, clients, shared, from: spec.from, to: spec.to, memory }
+    const { from, to, format = 'f32', recompute = false } = spec
+    return { party, clients, shared, from, to, format, recompute, memory }
   }
 
   private deviceParty(cut: number, clients: readonly number[]): PartyForecast {
@@ -206,9 +210,9 @@ class Forecast {
 
   /** The frames that device and server send, filled with zeros. */
   private link(cut: number): LinkForecast {
-    const { config, codec, adapter, labels, batch } = this.input
+    const { config, codec, batch } = this.input
     const { rows } = this.share
-    const layout = layoutOf(config, adapter, labels, 0, cut)
+    const layout = deviceLayout(config, this.contract, cut)
     const vector = new Float32Array(layout.count)
     const state = { ...freshState(vector), power1: ADAMW.beta1, power2: ADAMW.beta2 }
     const values = (name: string) => encodeTensor(codec, name, rows, config.hiddenSize, new Float32Array(rows * config.hiddenSize))

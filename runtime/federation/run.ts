@@ -4,9 +4,8 @@
  */
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
-
 import { layoutOf } from '../model/layout.ts'
-import type { StageSpec } from '../model/plan.ts'
+import type { StageOptions, StageSpec } from '../model/plan.ts'
 import type { Contract, Share } from '../split/contract.ts'
 import { isWhole } from '../split/contract.ts'
 import type { Executor } from '../split/executor.ts'
@@ -34,6 +33,7 @@ export type RunOptions = {
   scheduler: SchedulerName
   deadlineMs: number
   joinDeadlineMs: number
+  stage?: StageOptions
   /** Opens a stage for the server's blocks, in this thread or another. */
   openExecutor(spec: StageSpec): Promise<Executor>
   /** The full set to begin with. */
@@ -98,11 +98,11 @@ export function startRun(options: RunOptions): Run {
  * The specifications of the server's stages: one model for all devices, with a set for
  * each (kerf) or a single one (sl, splitlora); a model for each (sfl); none (fl, central).
  */
-export function serverSpecs(config: ModelConfig, contract: Contract, shares: readonly Share[]): StageSpec[] {
+export function serverSpecs(config: ModelConfig, contract: Contract, shares: readonly Share[], options: StageOptions = {}): StageSpec[] {
   const { scheme, cuts, labels, adapter } = contract
   if (isWhole(scheme)) return []
   const spec = (from: number, setsFrom: readonly number[], own: readonly Share[]): StageSpec => ({
-    config, from, to: config.layers, labels: labels.length, adapter, training: 'adapters', setsFrom,
+    ...options, config, from, to: config.layers, labels: labels.length, adapter, training: 'adapters', setsFrom,
     rows: Math.max(...own.map(({ rows }) => rows)), sequences: Math.max(...own.map(({ sequences }) => sequences)),
     longest: Math.max(...own.map(({ longest }) => longest)),
   })
@@ -113,7 +113,7 @@ export function serverSpecs(config: ModelConfig, contract: Contract, shares: rea
 
 async function openPlaces(options: RunOptions, shares: readonly Share[]): Promise<{ places: (Place | null)[]; executors: Executor[] }> {
   const { contract, config } = options
-  const specs = serverSpecs(config, contract, shares)
+  const specs = serverSpecs(config, contract, shares, options.stage)
   const executors: Executor[] = []
   for (const spec of specs) executors.push(await options.openExecutor(spec))
   const places = contract.cuts.map((cut, client): Place | null => {

@@ -3,7 +3,7 @@
  * Addresses are bytes into the linear memory, counts are elements, 0 is "none".
  */
 
-export const ABI_VERSION = 1
+export const ABI_VERSION = 2
 
 type Op = (...args: number[]) => void
 type Size = (...args: number[]) => number
@@ -17,7 +17,7 @@ export type KernelExports = {
   addTo: (out: number, x: number, y: number, n: number) => void
   scale: (out: number, x: number, factor: number, n: number) => void
   broadcastRow: (out: number, bias: number, N: number, C: number) => void
-  biasBackward: (dBias: number, dOut: number, N: number, C: number) => void
+  biasBackward: (dBias: number, dOut: number, N: number, C: number, stride: number) => void
   countNonFinite: (x: number, n: number) => number
   gatherRows: (out: number, x: number, index: number, count: number, C: number) => void
   gatherRowsBackward: (dx: number, dOut: number, index: number, count: number, C: number) => void
@@ -36,7 +36,7 @@ export type KernelExports = {
   softmax: (out: number, x: number, N: number, K: number) => void
   attention: (out: number, q: number, k: number, v: number, offsets: number, S: number, H: number, D: number, T: number, scratch: number) => void
   attentionBackward: Op
-  embedding: (out: number, ids: number, types: number, offsets: number, word: number, position: number, type: number, S: number, C: number) => void
+  embedding: Op
   embeddingBackward: (dWord: number, dPosition: number, dType: number, dOut: number, ids: number, types: number, offsets: number, S: number, C: number) => void
   tanh: (out: number, x: number, n: number) => void
   tanhBackward: (dx: number, dOut: number, out: number, n: number) => void
@@ -64,6 +64,15 @@ export type KernelExports = {
   productScratchBytes: (columns: number) => number
   linearScratchBytes: (N: number, inputs: number, outputs: number, rank: number) => number
   attentionScratchBytes: (T: number, D: number) => number
-  blockForwardScratchBytes: Size
-  blockBackwardScratchBytes: Size
+  blockScratchBytes: Size
+
+  /** The inner tiles of the product: how many there are to choose from, and this instance's choice. They differ in speed alone. */
+  tileCount: () => number
+  setTile: (index: number) => void
+
+  /** Threads on one shared memory; see assembly/team.ts. */
+  teamBytes: () => number
+  joinTeam: (address: number, index: number, count: number) => void
+  work: (seen: number) => number
+  dismissTeam: () => void
 }

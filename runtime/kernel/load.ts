@@ -1,14 +1,26 @@
 /**
  * Compiles the kernel once and instantiates it on memories that the caller owns.
- * The module has no static data and no state of its own.
+ * The module has no static data and no state but an instance's own: its tile and its place in a team.
  */
 import { refuse } from '../error.ts'
 import { ABI_VERSION } from './abi.ts'
 import type { KernelExports } from './abi.ts'
 
 export const PAGE_BYTES = 65536
+/** Of the shared builds; a shared memory must not be allowed more. */
+const SHARED_PAGES_MAX = 65536
 
-export type KernelBuild = 'simd' | 'scalar'
+/** scalar and simd give the same bits; relaxed, the fast profile, is free to fuse multiply and add. */
+export const KERNEL_BUILDS = ['simd', 'scalar', 'relaxed'] as const
+export type KernelBuild = (typeof KERNEL_BUILDS)[number]
+
+/** Inner tiles of the matrix product, rows by columns, in the kernel's order. */
+export const TILES = ['4x8', '6x8', '5x16'] as const
+export type Tile = (typeof TILES)[number]
+
+/** Starts a thread that instantiates `module` on `memory`, joins the team at `address` and works until it is dismissed. */
+export type StartThread = (thread: ThreadJob) => Promise<void>
+export type ThreadJob = { module: WebAssembly.Module; memory: WebAssembly.Memory; tile: Tile; address: number; index: number; count: number }
 
 export type Kernel = {
   build: KernelBuild
@@ -16,25 +28,68 @@ export type Kernel = {
   /** An instance on one page: for the sizes that plans ask for, scalar functions and CRCs, never for tensors. */
   exports: KernelExports
   memory: WebAssembly.Memory
+  /** What every instance multiplies with. */
+  tile: Tile
+  /** The same build for shared memory, and how the host starts threads on it; without it every stage has one thread. */
+  team?: { module: WebAssembly.Module; start: StartThread }
 }
 
+export type KernelOptions = Partial<Pick<Kernel, 'tile' | 'team'>>
+
 /** Refuses `kernel.abi` when the binary speaks another ABI than this runtime. */
-export async function loadKernel(bytes: BufferSource, build: KernelBuild): Promise<Kernel> {
-  return openKernel(await WebAssembly.compile(bytes), build)
+export async function loadKernel(bytes: BufferSource, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
+  return openKernel(await WebAssembly.compile(bytes), build, options)
 }
 
 /** As loadKernel, for a module compiled elsewhere, such as one handed to a worker. */
-export async function openKernel(module: WebAssembly.Module, build: KernelBuild): Promise<Kernel> {
+export async function openKernel(module: WebAssembly.Module, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 })
-  const exports = await instantiate(module, memory)
-  return { build, module, exports, memory }
+  const { tile = TILES[0], team } = options
+  const exports = await instantiate(module, memory, tile)
+  return { build, module, exports, memory, tile, team }
 }
 
 /** A kernel instance on `memory`. */
-export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<KernelExports> {
+export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, tile: Tile): Promise<KernelExports> {
   const instance = await WebAssembly.instantiate(module, { env: { memory } })
   const exports = instance.exports as unknown as KernelExports
   const version = typeof exports.abiVersion === 'function' ? exports.abiVersion() : 'none'
   if (version !== ABI_VERSION) refuse('kernel.abi', 'kernel.abiVersion', String(ABI_VERSION), version)
+  exports.setTile(TILES.indexOf(tile))
   return exports
+}
+
+/** A memory of exactly `pages`, shared where threads will work on it. */
+export function createMemory(pages: number, shared: boolean): WebAssembly.Memory {
+  return new WebAssembly.Memory(shared ? { initial: pages, maximum: Math.min(pages, SHARED_PAGES_MAX), shared: true } : { initial: pages, maximum: pages })
+}
+
+/**
+ * An instance for a team of `threads` on shared `memory`, whose other threads are started and wait for work.
+ * `address` holds teamBytes zeros.
+ */
+export async function instantiateTeam(kernel: Kernel, memory: WebAssembly.Memory, address: number, threads: number): Promise<KernelExports> {
+  const { team, tile } = kernel
+  if (!team) refuse('kernel.threads', 'threads', '1 on a host without shared memory', threads)
+  const exports = await instantiate(team.module, memory, tile)
+  exports.joinTeam(address, 0, threads)
+  const others = Array.from({ length: threads - 1 }, (_, other) => other + 1)
+  await Promise.all(others.map((index) => team.start({ module: team.module, memory, tile, address, index, count: threads })))
+  return exports
+}
+
+/** Where a team's record counts its jobs; see assembly/team.ts. */
+const JOB_OFFSET_BYTES = 8
+
+/** What a started thread does; returns when the team is dismissed. */
+export async function runThread({ module, memory, tile, address, index, count }: ThreadJob, ready: () => void): Promise<void> {
+  const exports = await instantiate(module, memory, tile)
+  exports.joinTeam(address, index, count)
+  ready()
+  const words = new Int32Array(memory.buffer)
+  for (let seen = 0; seen >= 0;) {
+    const done = exports.work(seen)
+    if (done === seen) Atomics.wait(words, (address + JOB_OFFSET_BYTES) >> 2, seen)
+    seen = done
+  }
 }

@@ -1,10 +1,12 @@
 /** The kernel's records, field by field in the order of `assembly/records.ts`; every field is four bytes. */
 
-const LINEAR = ['weight', 'bias', 'loraA', 'loraB', 'dWeight', 'dBias', 'dLoraA', 'dLoraB', 'inputs', 'outputs', 'rank', 'scale'] as const
+const LINEAR = [
+  'weight', 'bias', 'loraA', 'loraB', 'dWeight', 'dBias', 'dLoraA', 'dLoraB', 'inputs', 'outputs', 'rank', 'scale', 'format', 'scales',
+] as const
 const NORM = ['gain', 'bias', 'dGain', 'dBias', 'width', 'eps'] as const
-const BLOCK = ['query', 'key', 'value', 'attention', 'up', 'down', 'norm1', 'norm2', 'heads'] as const
+const BLOCK = ['query', 'key', 'value', 'attention', 'up', 'down', 'norm1', 'norm2', 'heads', 'ffnRows'] as const
 const SAVED = [
-  'x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'gelu', 'sum2', 'stats2',
+  'x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'sum2', 'stats2',
   'loraQuery', 'loraKey', 'loraValue', 'loraAttention', 'loraUp', 'loraDown',
 ] as const
 

@@ -101,7 +101,7 @@ function expectValue(fields: Fields, field: string, key: string, expected: unkno
   if (value !== expected) refuse('config-unsupported', `${field}.${key}`, JSON.stringify(expected), value)
 }
 
-/** Label names by index; LABEL_0, LABEL_1, … are transformers' placeholders and count as none. */
+/** Label names by index; LABEL_0, LABEL_1, … are transformers' stand-in names and count as none. */
 function readLabels(fields: Fields, field: string): readonly string[] {
   if (fields.id2label === undefined || fields.id2label === null) return []
   const at = `${field}.id2label`

@@ -6,6 +6,7 @@
  */
 import { CsvError, parse as parseRecords } from 'csv-parse/browser/esm/sync'
 import { refuse } from '../error.ts'
+import { compareUtf8 } from '../order.ts'
 import { checkLabels } from './config.ts'
 import { TEXT_CHARS_MAX } from './tokens.ts'
 import type { Tokenizer } from './tokens.ts'
@@ -125,15 +126,6 @@ const PARSERS: Readonly<Record<DatasetFormat, (name: string, text: string) => Ro
   csv: parseCsv,
 }
 
-/** Order by code points, the same on every host (plain `<` compares UTF-16 units). */
-function compareNames(a: string, b: string): number {
-  const [left, right] = [Array.from(a), Array.from(b)]
-  for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    if (left[i] !== right[i]) return left[i].codePointAt(0)! - right[i].codePointAt(0)!
-  }
-  return left.length - right.length
-}
-
 function checkRow({ at, text, label }: Row): void {
   if (text.trim() === '') refuse('dataset-text', at, 'a text', 'an empty one')
   if (text.length > TEXT_CHARS_MAX) {
@@ -151,7 +143,7 @@ function collectNames(rows: readonly Row[], name: string): readonly string[] {
     }
     names.add(label)
   }
-  return checkLabels([...names].sort(compareNames), `${name}.labels`)
+  return checkLabels([...names].sort(compareUtf8), `${name}.labels`)
 }
 
 /** A label's index: by its name, or for JSONL and CSV by its number. */
@@ -211,4 +203,11 @@ export function tokenizeDataset(
     return truncateSequence(sequence, maxLength)
   })
   return { sequences, labels: dataset.labels }
+}
+
+/** Rows of each of `count` labels. */
+export function countLabels(labels: Int32Array, count: number): number[] {
+  const counts = new Array<number>(count).fill(0)
+  for (const label of labels) counts[label]++
+  return counts
 }

@@ -5,6 +5,8 @@
  */
 import { refuse } from '../error.ts'
 import type { KernelExports } from '../kernel/abi.ts'
+import type { WeightFormat } from '../kernel/format.ts'
+import { formatBytes } from '../kernel/format.ts'
 import type { MemoryPlan, Purpose } from '../kernel/plan.ts'
 import { createPlanner } from '../kernel/plan.ts'
 import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, SAVED_BYTES } from '../kernel/records.ts'
@@ -32,6 +34,12 @@ export type StageSpec = {
   rows: number
   sequences: number
   longest: number
+  /** How frozen matrices are held, f32 unless given; what is trained and what is one row is always f32. */
+  format?: WeightFormat
+  /** Keep only each block's input, and compute the block once more before its backward pass: the same bits for less memory. */
+  recompute?: boolean
+  /** Threads that share the blocks' work, 1 unless given; more need a kernel with a team. */
+  threads?: number
   /** false leaves the pooler and classifier out where `to` is the last block, as pretraining does. */
   head?: boolean
   /** Further weights to hold and train, such as a masked-language head's. */
@@ -40,29 +48,44 @@ export type StageSpec = {
   reserveBytes?: number
 }
 
+/** How a party holds and computes its stage; all but `format` give the same bits. */
+export type StageOptions = Pick<StageSpec, 'format' | 'recompute' | 'threads'>
+
 export type SetPlan = { layout: Layout; params: number; m: number; v: number }
-export type SavedPlan = { record: number; x: number; lora: Record<LinearKey, number>; fields: Record<string, number> }
+export type SavedPlan = { record: number; x: number; lora: Record<LinearKey, number>; fields: Record<SavedField, number> }
+/** A tensor's place; `offset` in elements where all are f32; `scales` the address of int8's scales, one for each row. */
+export type PlacedTensor = TensorShape & { address: number; offset: number; format: WeightFormat; scales: number }
 
 /** Addresses by what they hold; 0 where a stage has no such thing. */
 export type StagePlan = {
   memory: MemoryPlan
   head: boolean
-  weights: { tensors: readonly (TensorShape & { address: number; offset: number })[]; count: number; params: number; grads: number; m: number; v: number }
+  weights: { tensors: readonly PlacedTensor[]; count: number; params: number; grads: number; m: number; v: number }
   sets: readonly SetPlan[]
   setGrads: number
   records: { linears: number; norms: number; blocks: number; classifier: number; pooler: number }
+  /** The team's record; 0 for one thread. */
+  team: number
+  /** Rows of a block's feed-forward part that are in work at a time. */
+  ffnRows: number
   batch: { ids: number; types: number; offsets: number; labels: number }
   embeddings: { sum: number; stats: number }
   saved: readonly SavedPlan[]
-  /** out [N, C] of the last block and its gradient. */
+  /** out [N, C] of the last block; its gradient takes its place. */
   out: number
   dOut: number
   classify: { first: number; pooled: number; logits: number; losses: number; dPooled: number }
   scratch: number
+  scratchBytes: number
   reserve: number
 }
 
 const FLOAT_BYTES = 4
+/** Tensors of a format begin at multiples of this. */
+const TENSOR_ALIGNMENT_BYTES = 16
+/** Of each thread: enough for a product's packing to cost little, few enough to stay in a cache. */
+const FFN_ROWS = 240
+export const THREADS_MAX = 64
 
 /** Whether this stage ends in the pooler and classifier. */
 export function hasHead(spec: Pick<StageSpec, 'config' | 'to' | 'head'>): boolean {
@@ -80,7 +103,31 @@ export function weightTensors(spec: StageSpec): readonly TensorShape[] {
   return [...tensors, ...(spec.extra ?? [])]
 }
 
-function checkSpec({ config, from, to, rows, sequences, longest, labels }: StageSpec): void {
+/** Matrices of the encoder and the pooler are held in the stage's format where nothing but adapters is trained. */
+function formatOf({ training, format = 'f32' }: StageSpec, { name, shape }: TensorShape): WeightFormat {
+  return training !== 'all' && shape.length === 2 && /^(embeddings|encoder|pooler)\./.test(name) ? format : 'f32'
+}
+
+/** Places from 0 on, in bytes, and the end of the last. */
+function placeTensors(spec: StageSpec): { tensors: PlacedTensor[]; count: number; bytes: number } {
+  const align = (bytes: number) => Math.ceil(bytes / TENSOR_ALIGNMENT_BYTES) * TENSOR_ALIGNMENT_BYTES
+  const packed = (spec.format ?? 'f32') === 'f32' || spec.training === 'all'
+  let next = 0, count = 0
+  const tensors = weightTensors(spec).map((tensor): PlacedTensor => {
+    const format = formatOf(spec, tensor)
+    const values = countOf(tensor.shape), address = next, offset = count
+    const end = address + values * formatBytes(format)
+    const scales = format === 'int8' ? align(end) : 0
+    const last = format === 'int8' ? scales + FLOAT_BYTES * tensor.shape[0] : end
+    // The optimiser sees trained weights as one vector.
+    next = packed ? last : align(last)
+    count += values
+    return { ...tensor, address, offset, format, scales }
+  })
+  return { tensors, count, bytes: next }
+}
+
+function checkSpec({ config, from, to, rows, sequences, longest, labels, threads = 1 }: StageSpec): void {
   if (from < 0 || to > config.layers || from >= to) {
     refuse('stage.range', 'stage.blocks', `a range within 0 … ${config.layers}`, `${from} … ${to}`)
   }
@@ -89,6 +136,7 @@ function checkSpec({ config, from, to, rows, sequences, longest, labels }: Stage
     refuse('stage.rows', 'stage.rows', 'at least one row for each of at least one sequence', `${rows} rows, ${sequences} sequences`)
   }
   if (labels < 1) refuse('stage.labels', 'stage.labels', 'at least 1', labels)
+  if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) refuse('stage.threads', 'stage.threads', `1 … ${THREADS_MAX}`, threads)
 }
 
 /** Plans a stage; `kernel` tells the operations' scratch sizes. */
@@ -110,19 +158,16 @@ export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
     pooler: bytes('records.pooler', head ? LINEAR_BYTES : 0),
     classifier: bytes('records.classifier', head ? LINEAR_BYTES : 0),
   }
+  const team = bytes('team', (spec.threads ?? 1) > 1 ? kernel.teamBytes() : 0)
 
-  const shapes = weightTensors(spec)
-  const weightCount = shapes.reduce((sum, { shape }) => sum + countOf(shape), 0)
-  const all = training === 'all' ? weightCount : 0
-  const params = floats('weights', 'weights', 'run', weightCount)
-  let offset = 0
-  const tensors = shapes.map((tensor) => {
-    const placed = { ...tensor, offset, address: params + FLOAT_BYTES * offset }
-    offset += countOf(tensor.shape)
-    return placed
-  })
+  const placed = placeTensors(spec)
+  const { count } = placed
+  const params = planner.place('weights', 'weights', 'run', placed.bytes)
+  const tensors = placed.tensors.map((tensor) =>
+    ({ ...tensor, address: params + tensor.address, scales: tensor.scales && params + tensor.scales }))
+  const all = training === 'all' ? count : 0
   const weights = {
-    tensors, count: weightCount, params,
+    tensors, count, params,
     grads: floats('weights.gradients', 'gradients', 'step', all),
     m: floats('weights.m', 'sets', 'run', all),
     v: floats('weights.v', 'sets', 'run', all),
@@ -155,17 +200,26 @@ export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
     stats: from === 0 ? hidden('embeddings.stats', 2) : 0,
   }
   const rank = adapter?.rank ?? 0
+  const trains = (key: LinearKey) => training === 'all' || (keep && (adapter?.targets.includes(key) ?? false))
+  const recompute = keep && spec.recompute === true
+  const widths: Record<SavedField, number> = {
+    x: C, query: C, key: C, value: C, context: trains('attention') ? C : 0, sum1: C, stats1: 2,
+    hidden: trains('up') ? C : 0, up: keep ? F : 0, sum2: C, stats2: 2,
+  }
+  const loraOf = (name: string) => Object.fromEntries(LINEARS.map(({ key }) =>
+    [key, adapter?.targets.includes(key) ? hidden(`${name}.lora.${key}`, rank) : 0])) as Record<LinearKey, number>
+  const fieldsOf = (name: string, fields: readonly SavedField[]) =>
+    Object.fromEntries(fields.map((field) => [field, hidden(`${name}.${field}`, widths[field])])) as Record<SavedField, number>
+  // Where blocks are computed again, or never backwards, all share one place but for their inputs.
+  const shared = keep && !recompute ? undefined : { lora: loraOf('blocks'), fields: fieldsOf('blocks', SAVED_FIELDS.filter((field) => field !== 'x')) }
   const saved: SavedPlan[] = []
   for (let index = 0; index < (keep ? blocks : 1); index++) {
     const name = keep ? `block ${from + index}` : 'block'
-    const lora = Object.fromEntries(LINEARS.map(({ key }) =>
-      [key, adapter?.targets.includes(key) ? hidden(`${name}.lora.${key}`, rank) : 0])) as Record<LinearKey, number>
-    const fields = Object.fromEntries(SAVED_WIDTHS.map(([field, width]) =>
-      [field, hidden(`${name}.${field}`, width === 'C' ? C : width === 'F' ? F : width)]))
-    saved.push({ record: planner.place(`${name}.record`, 'records', 'run', SAVED_BYTES), x: fields.x, lora, fields })
+    const fields = shared ? { ...shared.fields, ...fieldsOf(name, ['x']) } : fieldsOf(name, SAVED_FIELDS)
+    saved.push({ record: planner.place(`${name}.record`, 'records', 'run', SAVED_BYTES), x: fields.x, lora: shared?.lora ?? loraOf(name), fields })
   }
   const out = hidden('out')
-  const dOut = keep ? hidden('out.gradient') : 0
+  const dOut = keep ? out : 0
   const classify = {
     first: head ? hidden('head.first', C, S) : 0,
     pooled: head ? hidden('head.pooled', C, S) : 0,
@@ -174,18 +228,21 @@ export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
     dPooled: head && keep ? hidden('head.pooled.gradient', C, S) : 0,
   }
 
-  const H = config.heads
+  const { heads: H } = config
+  const threads = spec.threads ?? 1
+  const ffnRows = trains('up') || trains('down') ? N : Math.min(N, FFN_ROWS * threads)
   const scratchBytes = Math.max(
-    keep ? kernel.blockBackwardScratchBytes(N, C, H, F, rank, T) : kernel.blockForwardScratchBytes(N, C, H, F, rank, T),
+    kernel.blockScratchBytes(N, C, H, F, rank, T, ffnRows, threads),
     kernel.linearScratchBytes(S, C, Math.max(C, K), 0),
   )
   const scratch = planner.place('scratch', 'scratch', 'call', scratchBytes)
   const reserve = planner.place('reserve', 'scratch', 'step', spec.reserveBytes ?? 0)
-  return { reserve, memory: planner.finish(), head, weights, sets, setGrads, records, batch, embeddings, saved, out, dOut, classify, scratch }
+  return {
+    reserve, memory: planner.finish(), head, weights, sets, setGrads, records, team, ffnRows, batch, embeddings, saved, out, dOut, classify,
+    scratch, scratchBytes,
+  }
 }
 
-/** A block's saved tensors and their widths; see `assembly/records.ts`. */
-const SAVED_WIDTHS: readonly (readonly [string, 'C' | 'F' | number])[] = [
-  ['x', 'C'], ['query', 'C'], ['key', 'C'], ['value', 'C'], ['context', 'C'], ['sum1', 'C'], ['stats1', 2],
-  ['hidden', 'C'], ['up', 'F'], ['gelu', 'F'], ['sum2', 'C'], ['stats2', 2],
-]
+/** A block's saved tensors; see `assembly/records.ts`. */
+const SAVED_FIELDS = ['x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'sum2', 'stats2'] as const
+export type SavedField = (typeof SAVED_FIELDS)[number]

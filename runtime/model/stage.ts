@@ -7,15 +7,17 @@
 import { refuse } from '../error.ts'
 import type { KernelExports } from '../kernel/abi.ts'
 import type { Kernel } from '../kernel/load.ts'
-import { PAGE_BYTES, instantiate } from '../kernel/load.ts'
+import { formatCode } from '../kernel/format.ts'
+import { PAGE_BYTES, createMemory, instantiate, instantiateTeam } from '../kernel/load.ts'
 import type { LinearRecord } from '../kernel/records.ts'
 import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, writeBlock, writeLinear, writeNorm, writeSaved } from '../kernel/records.ts'
 import { countOf, prefixCount } from './layout.ts'
 import type { LinearKey } from './names.ts'
 import { LINEARS, blockName, widthOf } from './names.ts'
-import type { StagePlan, StageSpec } from './plan.ts'
+import type { PlacedTensor, StagePlan, StageSpec } from './plan.ts'
 import { planStage } from './plan.ts'
-import type { Weights } from './weights.ts'
+import type { WeightTensor, Weights } from './weights.ts'
+import { placeWeight } from './weights.place.ts'
 
 /** A ragged batch: sequence s owns rows offsets[s] … offsets[s + 1]. */
 export type Batch = {
@@ -60,6 +62,8 @@ export function joinStates(first: SetState, second: SetState): SetState {
   return { ...first, params: join(first.params, second.params), m: join(first.m, second.m), v: join(first.v, second.v) }
 }
 
+const EMBEDDING_TABLES = ['word', 'position', 'token_type'].map((table) => `embeddings.${table}_embeddings.weight`)
+
 export class Stage {
   readonly spec: StageSpec
   readonly plan: StagePlan
@@ -67,6 +71,7 @@ export class Stage {
   readonly memory: WebAssembly.Memory
   private readonly f32: Float32Array
   private readonly i32: Int32Array
+  private readonly tensors: ReadonlyMap<string, PlacedTensor>
   private set = 0
   private begin = 0
   private rows = 0
@@ -83,6 +88,7 @@ export class Stage {
     this.memory = memory
     this.f32 = new Float32Array(memory.buffer)
     this.i32 = new Int32Array(memory.buffer)
+    this.tensors = new Map(plan.weights.tensors.map((tensor) => [tensor.name, tensor]))
     this.progress = plan.sets.map(() => FRESH)
     this.writeRecords()
     if (plan.sets.length > 0) this.selectSet(0)
@@ -91,27 +97,28 @@ export class Stage {
   /** A stage with the weights it runs read from `weights`, and its adapter sets zero. Memory is exactly the plan's. */
   static async open(kernel: Kernel, spec: StageSpec, weights: Weights): Promise<Stage> {
     const stage = await Stage.blank(kernel, spec)
-    for (const { name, shape, address } of stage.plan.weights.tensors) {
-      const { dtype, data } = await weights.read(name, shape)
-      stage.placeWeight(name, address, countOf(shape), dtype, data)
-    }
+    for (const tensor of stage.plan.weights.tensors) stage.writeWeight(tensor, await weights.read(tensor.name, tensor.shape))
     return stage
   }
 
   /** A stage whose weights are all zero, to be written through `weight`. */
   static async blank(kernel: Kernel, spec: StageSpec): Promise<Stage> {
     const plan = planStage(spec, kernel.exports)
-    const memory = new WebAssembly.Memory({ initial: plan.memory.pages, maximum: plan.memory.pages })
-    return new Stage(spec, plan, await instantiate(kernel.module, memory), memory)
+    const { threads = 1 } = spec
+    const memory = createMemory(plan.memory.pages, threads > 1)
+    const exports = threads > 1
+      ? await instantiateTeam(kernel, memory, plan.team, threads)
+      : await instantiate(kernel.module, memory, kernel.tile)
+    return new Stage(spec, plan, exports, memory)
   }
 
-  private placeWeight(name: string, address: number, count: number, dtype: 'F32' | 'F16' | 'BF16', data: Uint8Array): void {
-    // Narrow types go to the upper end of their place and widen downwards over themselves.
-    const at = address + 4 * count - data.length
-    new Uint8Array(this.memory.buffer, at, data.length).set(data)
-    if (dtype === 'F16') this.kernel.widenF16(address, at, count)
-    else if (dtype === 'BF16') this.kernel.widenBF16(address, at, count)
-    if (this.kernel.countNonFinite(address, count) > 0) refuse('weights.finite', `weights.${name}`, 'finite values', 'NaN or infinity')
+  /** Ends the stage's other threads, if it has any; it computes nothing afterwards. */
+  close(): void {
+    if (this.plan.team) this.kernel.dismissTeam()
+  }
+
+  private writeWeight(tensor: PlacedTensor, stored: WeightTensor): void {
+    placeWeight(this.kernel, this.memory, tensor, stored, { address: this.plan.scratch, bytes: this.plan.scratchBytes })
   }
 
   /** `count` f32 at an address of the plan, as a view. */
@@ -119,32 +126,38 @@ export class Stage {
     return this.f32.subarray(address >> 2, (address >> 2) + count)
   }
 
-  /** A weight by name, as a view of its values. */
+  /** A weight by name, as a view of its values; only where it is held as f32. */
   weight(name: string): Float32Array {
-    const tensor = this.plan.weights.tensors.find((candidate) => candidate.name === name)
-    return tensor ? this.view(tensor.address, countOf(tensor.shape)) : refuse('stage.weight', 'weight', 'a tensor of this stage', name)
+    const tensor = this.tensors.get(name)
+    if (tensor?.format !== 'f32') refuse('stage.weight', 'weight', 'a tensor of this stage, held as f32', name)
+    return this.view(tensor.address, countOf(tensor.shape))
   }
 
   /** The gradient of a weight; only where every weight is trained. */
   gradient(name: string): Float32Array {
-    const tensor = this.plan.weights.tensors.find((candidate) => candidate.name === name)
+    const tensor = this.tensors.get(name)
     if (!tensor || !this.plan.weights.grads) refuse('stage.gradient', 'gradient', 'a trained weight of this stage', name)
     return this.view(this.plan.weights.grads + 4 * tensor.offset, countOf(tensor.shape))
   }
 
-  /** Address of a weight, or of its gradient (0 when it has none). */
-  addressOf(name: string, gradient = false): number {
-    const tensor = this.plan.weights.tensors.find((candidate) => candidate.name === name)
-    if (!tensor) return 0
-    if (!gradient) return tensor.address
-    return this.plan.weights.grads && this.plan.weights.grads + 4 * tensor.offset
+  /** Address of a weight, or 0 where the stage has none of that name. */
+  private addressOf(name: string): number {
+    return this.tensors.get(name)?.address ?? 0
+  }
+
+  /** Address of a weight's gradient, or 0 where it has none. */
+  private gradientOf(name: string): number {
+    const { grads } = this.plan.weights
+    const tensor = this.tensors.get(name)
+    return tensor && grads ? grads + 4 * tensor.offset : 0
   }
 
   private linearRecord(name: string, outputs: number, inputs: number): LinearRecord {
+    const { format = 'f32', scales = 0 } = this.tensors.get(`${name}.weight`) ?? {}
     return {
       weight: this.addressOf(`${name}.weight`), bias: this.addressOf(`${name}.bias`), loraA: 0, loraB: 0,
-      dWeight: this.addressOf(`${name}.weight`, true), dBias: this.addressOf(`${name}.bias`, true), dLoraA: 0, dLoraB: 0,
-      inputs, outputs, rank: 0, scale: 0,
+      dWeight: this.gradientOf(`${name}.weight`), dBias: this.gradientOf(`${name}.bias`), dLoraA: 0, dLoraB: 0,
+      inputs, outputs, rank: 0, scale: 0, format: formatCode(format), scales,
     }
   }
 
@@ -157,7 +170,7 @@ export class Stage {
     const { hiddenSize, layerNormEps } = this.spec.config
     writeNorm(this.memory.buffer, address, {
       gain: this.addressOf(`${name}.weight`), bias: this.addressOf(`${name}.bias`),
-      dGain: this.addressOf(`${name}.weight`, true), dBias: this.addressOf(`${name}.bias`, true),
+      dGain: this.gradientOf(`${name}.weight`), dBias: this.gradientOf(`${name}.bias`),
       width: hiddenSize, eps: layerNormEps,
     })
   }
@@ -176,13 +189,12 @@ export class Stage {
       const at = (key: LinearKey) => this.linearAddress(block, key)
       writeBlock(buffer, this.plan.records.blocks + BLOCK_BYTES * (block - from), {
         query: at('query'), key: at('key'), value: at('value'), attention: at('attention'), up: at('up'), down: at('down'),
-        norm1: norms, norm2: norms + NORM_BYTES, heads: config.heads,
+        norm1: norms, norm2: norms + NORM_BYTES, heads: config.heads, ffnRows: this.plan.ffnRows,
       })
     }
     for (const { record, fields, lora } of this.plan.saved) {
-      const { x, query, key, value, context, sum1, stats1, hidden, up, gelu, sum2, stats2 } = fields
       writeSaved(buffer, record, {
-        x, query, key, value, context, sum1, stats1, hidden, up, gelu, sum2, stats2,
+        ...fields,
         loraQuery: lora.query, loraKey: lora.key, loraValue: lora.value,
         loraAttention: lora.attention, loraUp: lora.up, loraDown: lora.down,
       })
@@ -282,8 +294,9 @@ export class Stage {
     const { config } = this.spec
     const sum = embeddings.sum || saved[0].x
     const at = (name: string) => this.addressOf(`embeddings.${name}`)
-    this.kernel.embedding(sum, batch.ids, this.typed ? batch.types : 0, batch.offsets,
-      at('word_embeddings.weight'), at('position_embeddings.weight'), at('token_type_embeddings.weight'), this.sequences, config.hiddenSize)
+    const tables = EMBEDDING_TABLES.map((name) => this.tensors.get(name)!)
+    this.kernel.embedding(sum, batch.ids, this.typed ? batch.types : 0, batch.offsets, ...tables.map(({ address }) => address),
+      formatCode(tables[0].format), ...tables.map(({ scales }) => scales), this.sequences, config.hiddenSize)
     this.kernel.layerNorm(saved[0].x, embeddings.stats, sum, at('LayerNorm.weight'), at('LayerNorm.bias'), this.rows, config.hiddenSize, config.layerNormEps)
   }
 
@@ -299,15 +312,18 @@ export class Stage {
    */
   forward(batch: Batch, begin = this.spec.from): void {
     this.placeBatch(batch, begin)
-    const { from, to } = this.spec
-    const { records, out } = this.plan
+    const { to } = this.spec
     if (begin === 0) this.embed()
-    for (let block = begin; block < to; block++) {
-      const next = block + 1 === to ? out : this.savedAt(block + 1).x
-      this.kernel.blockForward(next, this.savedAt(block).record, records.blocks + BLOCK_BYTES * (block - from),
-        this.plan.batch.offsets, this.rows, this.sequences, this.longest, this.plan.scratch)
-    }
+    for (let block = begin; block < to; block++) this.blockForward(block)
     if (this.plan.head) this.classify()
+  }
+
+  private blockForward(block: number): void {
+    const { from, to } = this.spec
+    const { records, out, batch, scratch } = this.plan
+    const next = block + 1 === to ? out : this.savedAt(block + 1).x
+    this.kernel.blockForward(next, this.savedAt(block).record, records.blocks + BLOCK_BYTES * (block - from),
+      batch.offsets, this.rows, this.sequences, this.longest, scratch)
   }
 
   private classify(): void {
@@ -360,13 +376,15 @@ export class Stage {
    * [N, C] as a copy, or null from block 0, where nothing below is sent anywhere.
    */
   backward(dOut?: Float32Array): Float32Array | null {
-    const { from, to, config, training } = this.spec
+    const { from, to, config, training, recompute } = this.spec
     const { plan, rows, begin } = this
     const count = rows * config.hiddenSize
     if (plan.head) this.headBackward()
     else if (dOut) this.placeGradient(dOut, count)
     for (let block = to - 1; block >= begin; block--) {
       const wanted = block > 0 || training === 'all'
+      // The last block's values are still there from the forward pass.
+      if (recompute && block < to - 1) this.blockForward(block)
       this.kernel.blockBackward(wanted ? plan.dOut : 0, plan.dOut, plan.saved[block - from].record,
         plan.records.blocks + BLOCK_BYTES * (block - from), plan.batch.offsets, rows, this.sequences, this.longest, plan.scratch)
     }
@@ -394,7 +412,7 @@ export class Stage {
   private embedBackward(): void {
     const { batch, embeddings, dOut, scratch } = this.plan
     const C = this.spec.config.hiddenSize
-    const at = (name: string) => this.addressOf(`embeddings.${name}`, true)
+    const at = (name: string) => this.gradientOf(`embeddings.${name}`)
     this.kernel.layerNormBackward(dOut, at('LayerNorm.weight'), at('LayerNorm.bias'), dOut, embeddings.stats, embeddings.sum,
       this.addressOf('embeddings.LayerNorm.weight'), this.rows, C, scratch)
     this.kernel.embeddingBackward(at('word_embeddings.weight'), at('position_embeddings.weight'), at('token_type_embeddings.weight'),

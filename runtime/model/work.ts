@@ -10,7 +10,7 @@ import { hasHead } from './plan.ts'
 
 export type Work = { forward: number; backward: number }
 
-type Shape = Pick<StageSpec, 'config' | 'from' | 'to' | 'labels' | 'adapter' | 'training' | 'head'>
+type Shape = Pick<StageSpec, 'config' | 'from' | 'to' | 'labels' | 'adapter' | 'training' | 'head' | 'recompute'>
 
 /** `tokens` counts each sequence's rows. Attention's backward computes its probabilities again. */
 export function countWork(spec: Shape, tokens: readonly number[]): Work {
@@ -21,6 +21,7 @@ export function countWork(spec: Shape, tokens: readonly number[]): Work {
     work.backward += part.backward
   }
   for (let block = from; block < to; block++) add(countBlock(spec, block, tokens))
+  if (spec.recompute) for (let block = from; block < to - 1; block++) add({ forward: 0, backward: countBlock(spec, block, tokens).forward })
   if (hasHead(spec)) add(countHead(spec, tokens.length))
   return spec.training === 'none' ? { ...work, backward: 0 } : work
 }

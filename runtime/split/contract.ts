@@ -96,8 +96,20 @@ function parseObject<T extends object>(text: string, code: string, field: string
   return value as T
 }
 
-export function deviceLayout(config: ModelConfig, contract: Contract, client: number): Layout {
-  return layoutOf(config, contract.adapter, contract.labels.length, 0, contract.cuts[client])
+/** Blocks on each client, from those on each device: in `fl` a device runs the whole model, in `central` one client does, for all devices. */
+export function clientCuts(scheme: Scheme, cuts: readonly number[], layers: number): readonly number[] {
+  if (scheme === 'central') return [layers]
+  return scheme === 'fl' ? cuts.map(() => layers) : cuts
+}
+
+/** Steps of each client in what is one step of each of `devices`: the one client of `central` takes them all. */
+export function stepsPerRound(scheme: Scheme, devices: number): number {
+  return scheme === 'central' ? devices : 1
+}
+
+/** The part of the adapters that a device with `cut` blocks holds. */
+export function deviceLayout(config: ModelConfig, { adapter, labels }: Pick<Contract, 'adapter' | 'labels'>, cut: number): Layout {
+  return layoutOf(config, adapter, labels.length, 0, cut)
 }
 
 /** The adapter frame: each tensor of a layout by name. */

@@ -9,8 +9,10 @@
 import { KerfError, refuse } from '../error.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
+import { fitStage } from '../model/budget.ts'
 import type { TokenizedDataset } from '../model/dataset.ts'
-import type { StageSpec } from '../model/plan.ts'
+import { countLabels } from '../model/dataset.ts'
+import type { StageOptions, StageSpec } from '../model/plan.ts'
 import type { Layout } from '../model/layout.ts'
 import type { SetState } from '../model/stage.ts'
 import { ADAMW, Stage, freshState } from '../model/stage.ts'
@@ -40,6 +42,9 @@ export type DeviceOptions = {
   host: Host
   kernel: Kernel
   crc32c: Crc32c
+  /** How the stage is held and computed, and what its memory may be at most; see fitStage. */
+  stage?: StageOptions
+  memoryBytes?: number
   provide(contract: Contract, client: number): Promise<Provisions>
   progress?(step: number, contract: Contract): void
 }
@@ -82,15 +87,18 @@ class Device {
     const contract = parseContract(welcome.metadata.contract ?? '')
     const { config, weights, fingerprint, data } = await options.provide(contract, welcome.client)
     if (fingerprint !== contract.fingerprint) refuse('device-model', 'model.fingerprint', `the server's ${contract.fingerprint}`, fingerprint)
-    const spec = deviceSpec(config, contract, welcome.client, data)
+    const size = { rows: rowsMax(data, contract.batch), sequences: contract.batch, longest: longestOf(data) }
+    const cut = contract.cuts[welcome.client]
+    const asked = { ...deviceSpec(config, contract, cut, size), ...options.stage }
+    const spec = options.memoryBytes === undefined ? asked : fitStage(asked, options.memoryBytes, kernel.exports)
     const stage = await Stage.open(kernel, spec, weights)
     const share: Share = {
       samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),
-      rows: spec.rows, sequences: spec.sequences, longest: spec.longest, memoryBytes: stage.bytes,
+      ...size, memoryBytes: stage.bytes,
     }
     channel.send('ready', { metadata: { share: JSON.stringify(share) } })
     const sampler = createSampler(data, contract.batch, contract.seed, welcome.client, contract.shuffle)
-    return new Device(options, channel, contract, deviceLayout(config, contract, welcome.client), stage, sampler)
+    return new Device(options, channel, contract, deviceLayout(config, contract, cut), stage, sampler)
   }
 
   /** Serves the server's orders until its bye. */
@@ -200,20 +208,13 @@ export function isStateDue({ checkpointEvery, cuts }: Contract, step: number, un
   return checkpointEvery > 0 && step % checkpointEvery === 0 && (step < until || cuts.length === 1)
 }
 
-function deviceSpec(config: ModelConfig, contract: Contract, client: number, data: TokenizedDataset): StageSpec {
-  const { adapter, labels, cuts, batch } = contract
-  const to = cuts[client]
-  if (!(to >= 1 && to <= config.layers)) refuse('device-cut', 'contract.cut', `1 … ${config.layers}`, to)
-  return {
-    config, from: 0, to, labels: labels.length, adapter, training: 'adapters', setsFrom: [0],
-    rows: rowsMax(data, batch), sequences: batch, longest: longestOf(data),
-  }
-}
+/** The largest batch: N rows, S sequences, T rows of the longest. */
+export type BatchSize = Pick<StageSpec, 'rows' | 'sequences' | 'longest'>
 
-function countLabels(labels: Int32Array, count: number): number[] {
-  const counts = new Array<number>(count).fill(0)
-  for (const label of labels) counts[label]++
-  return counts
+/** What a device with `cut` blocks computes. Refuses `device-cut` where the model has no such cut. */
+export function deviceSpec(config: ModelConfig, { adapter, labels }: Contract, cut: number, { rows, sequences, longest }: BatchSize): StageSpec {
+  if (!(cut >= 1 && cut <= config.layers)) refuse('device-cut', 'contract.cut', `1 … ${config.layers}`, cut)
+  return { config, from: 0, to: cut, labels: labels.length, adapter, training: 'adapters', setsFrom: [0], rows, sequences, longest }
 }
 
 /** The next frame, checked; null when the link has closed; throws what an error frame tells. */

@@ -26,8 +26,9 @@ export type Executor = {
   memory(): Promise<ExecutorMemory>
 }
 
-function hasFiniteGradients({ kernel, plan }: Stage, set: number): boolean {
-  return kernel.countNonFinite(plan.setGrads, plan.sets[set].layout.count) === 0
+/** Whether the gradients of set `set` and of the activation, `count` values, are finite after a backward pass. */
+function hasFiniteGradients({ kernel, plan }: Stage, set: number, count: number): boolean {
+  return kernel.countNonFinite(plan.dOut, count) === 0 && kernel.countNonFinite(plan.setGrads, plan.sets[set].layout.count) === 0
 }
 
 /** Opens a stage and runs it in the calling thread. */
@@ -43,7 +44,7 @@ export async function openExecutor(
       const loss = stage.loss(labels)
       stage.clearGradients()
       const gradient = stage.backward()!
-      const finite = Number.isFinite(loss) && gradient.every(Number.isFinite) && hasFiniteGradients(stage, set)
+      const finite = Number.isFinite(loss) && hasFiniteGradients(stage, set, gradient.length)
       if (finite) stage.update(optimizer)
       return { loss: finite ? loss : NaN, gradient: finite ? gradient : new Float32Array(0), beginMs, endMs: clock() }
     },

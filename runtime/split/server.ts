@@ -16,16 +16,16 @@ import type { Crc32c, Frame } from '../wire/frame.ts'
 import type { TensorInput } from '../wire/safetensors.ts'
 import { readActivation, readLoss } from './activation.ts'
 import type { ActivationBatch } from './activation.ts'
-import type { Expected } from './channel.ts'
 import { Channel } from './channel.ts'
 import type { Contract } from './contract.ts'
-import { NAME_CHARS_MAX, activationExpectation, adapterExpectation, deviceLayout, isWhole, parseShare, stateExpectation } from './contract.ts'
+import { isWhole } from './contract.ts'
 import { isStateDue, stateFrom, stateMessage } from './device.ts'
 import type { Executor } from './executor.ts'
+import { RETURNS_MAX, chooseMember, chooseRestart, connectMember, exchangeContract, readHello } from './greeting.ts'
 import type { Host } from './host.ts'
 import type { Link } from './link.ts'
 import type { Member } from './member.ts'
-import { createMember } from './member.ts'
+import { createMembers, expectFrom, placeMember, takeShare } from './member.ts'
 import type { Candidate, Scheduler } from './schedule.ts'
 import { createSignal } from './signal.ts'
 import type { Span } from './stats.ts'
@@ -54,9 +54,6 @@ export type ServerOptions = {
     snapshot(step: number, shared: SetState | null): Promise<void>
   }
 }
-
-/** Returns of a device within an interval without a new step between them, before it is left out: links that flap hold nobody up for ever. */
-export const RETURNS_MAX = 8
 
 export type Interval = {
   clients: readonly number[]
@@ -90,7 +87,7 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.options = options
-    this.members = options.contract.cuts.map((cut, client) => createMember(client, cut))
+    this.members = createMembers(options.config, options.contract)
   }
 
   /** Serves one connection until it ends. Never throws: what a peer does wrong is answered by an error frame. */
@@ -136,28 +133,19 @@ export class Server {
     this.signal.notify()
   }
 
+  /** The member that a connection is, or null where it ends or is refused before it is ready. */
   private async greet(channel: Channel): Promise<Member | null> {
-    const first = await channel.receive()
-    if (!first) return null
-    const { contract, run, on } = this.options
-    const { metadata } = channel.decode(first, { types: { hello: [] }, step: 0 })
+    const hello = await readHello(channel)
+    if (!hello) return null
     if (this.stopped) throw this.stopped
-    const member = this.chooseMember(metadata.client ?? 'any', metadata.name ?? '')
-    member.name = metadata.name
-    member.channel = channel
-    member.epoch++
-    member.ready = false
-    channel.identity = { run, client: member.client, epoch: member.epoch }
+    const { contract, config, run, on } = this.options
+    const member = chooseMember(this.members, hello)
+    connectMember(member, channel, hello.name, run)
     try {
-      channel.send('welcome', { metadata: { contract: JSON.stringify(contract) } })
-      const second = await channel.receive()
-      if (second) {
-        const share = parseShare(channel.decode(second, { types: { ready: [] } }).metadata.share ?? '', contract)
-        if (member.share && JSON.stringify(member.share) !== JSON.stringify(share)) {
-          refuse('share-changed', 'ready.share', JSON.stringify(member.share), JSON.stringify(share))
-        }
+      const share = await exchangeContract(member, channel, contract)
+      if (share) {
         on.member(member.client, member.share ? 'came back' : 'joined')
-        member.share = share
+        takeShare(member, share, contract, config.hiddenSize)
         return member
       }
     } catch (error) {
@@ -169,20 +157,6 @@ export class Server {
     return null
   }
 
-  private chooseMember(wanted: string, name: string): Member {
-    if (name === '' || name.length > NAME_CHARS_MAX) refuse('client-name', 'hello.name', `a name of 1 … ${NAME_CHARS_MAX} characters`, name)
-    const free = this.members.filter(({ channel }) => channel === null)
-    const taken = this.members.find((member) => member.name === name && member.channel !== null)
-    if (taken) refuse('client-taken', 'hello.name', 'a name that no connected device bears', name)
-    const known = this.members.find((member) => member.name === name)
-    const chosen = wanted === 'any' ? known ?? free.find((member) => member.name === null) : this.members[Number(wanted)]
-    if (!chosen) return refuse('client-unknown', 'hello.client', `a free client of 0 … ${this.members.length - 1}`, wanted)
-    if (chosen.channel !== null || (chosen.name !== null && chosen.name !== name)) {
-      refuse('client-taken', 'hello.client', `a client that no other device holds; ${chosen.client} is ${JSON.stringify(chosen.name)}`, wanted)
-    }
-    return chosen
-  }
-
   private async admit(member: Member, channel: Channel): Promise<void> {
     member.ready = true
     if (this.finished) this.sendBye(channel)
@@ -190,26 +164,20 @@ export class Server {
     this.signal.notify()
   }
 
-  /**
-   * A device that comes back within an interval starts again from the last state both halves are known to have had. A server
-   * set that others share is not taken back: the device goes on where it left, with its part as last known.
-   */
   private async restart(member: Member, channel: Channel, { begin, start }: Interval): Promise<void> {
-    const { client, snapshots } = member
+    const { contract, host, on } = this.options
     if (++member.returns > RETURNS_MAX) {
       member.turn = 'left'
-      return this.options.on.member(client, `left out: came back ${RETURNS_MAX} times without a new step`)
+      return on.member(member.client, `left out: came back ${RETURNS_MAX} times without a new step`)
     }
     const shared = this.isShared()
-    const step = shared ? member.step : snapshots.has(this.saved) ? this.saved : begin
-    const state = snapshots.get(step) ?? snapshots.get(this.saved) ?? start(client)
-    if (!state) refuse('client-lost', 'hello.client', 'a device that still holds its own state', client)
+    const { step, state } = chooseRestart(member, { begin, start, saved: this.saved }, shared)
     if (!shared) await this.own(this.placeState(member, state))
     // It may have left in the meantime, or been left out.
     if (member.channel !== channel) return
     // A device sends states of steps that it does; of the one that it begins with, this is the state.
-    if (shared && isStateDue(this.options.contract, step, member.until)) snapshots.set(step, state)
-    Object.assign(member, { step, stateStep: step, arrived: null, upload: null, gradientSentMs: null, silentSinceMs: this.options.host.clock() })
+    if (shared && isStateDue(contract, step, member.until)) member.snapshots.set(step, state)
+    placeMember(member, step, host.clock())
     this.sendOrder(member, step, state)
   }
 
@@ -233,27 +201,15 @@ export class Server {
     this.signal.notify()
   }
 
-  /** What a member may send now: exactly one kind of frame. */
-  private expected(member: Member): Expected {
-    const { contract, config } = this.options
-    const { step, until, turn, stateStep } = member
-    if (turn !== 'working') return { types: { bye: [] } }
-    const layout = deviceLayout(config, contract, member.client)
-    if (step > stateStep && isStateDue(contract, step, until)) return { types: { state: stateExpectation(layout) }, step }
-    if (step === until) return { types: { adapter: adapterExpectation(layout) }, step }
-    if (isWhole(contract.scheme)) return { types: { report: [] }, step }
-    return { types: { activation: activationExpectation(contract, member.share!, config.hiddenSize) }, step }
-  }
-
   private take(member: Member, channel: Channel, bytes: Uint8Array): void {
-    const { host, contract, config } = this.options
-    const frame = channel.decode(bytes, this.expected(member))
+    const { host, contract } = this.options
+    const { layout } = member.part
+    const frame = channel.decode(bytes, expectFrom(member, contract))
     member.silentSinceMs = host.clock()
     if (frame.type === 'activation' || frame.type === 'report') this.takeWork(member, frame)
-    else if (frame.type === 'state') {
-      this.keepState(member, frame.step, stateFrom(deviceLayout(config, contract, member.client), frame))
-    } else if (frame.type === 'adapter') {
-      member.upload = vectorFrom(deviceLayout(config, contract, member.client), frame)
+    else if (frame.type === 'state') this.keepState(member, frame.step, stateFrom(layout, frame))
+    else if (frame.type === 'adapter') {
+      member.upload = vectorFrom(layout, frame)
       member.turn = 'done'
     } else if (frame.type === 'bye') {
       member.stats = parseStats(frame.metadata.stats)
@@ -311,7 +267,7 @@ export class Server {
     if (!place) return device
     const { layout } = this.options
     const server = await place.executor.read(place.set)
-    return joinStates(device, sliceState(server, prefixCount(layout, member.cut) - prefixCount(layout, place.from)))
+    return joinStates(device, sliceState(server, member.part.layout.count - prefixCount(layout, place.from)))
   }
 
   /** Runs one interval to its end. Afterwards each member's turn is `done`, with its upload, or `left`. */
@@ -328,9 +284,8 @@ export class Server {
     this.interval = interval
     const now = this.options.host.clock()
     for (const member of working) {
-      Object.assign(member, {
-        turn: 'working', step: begin, until, stateStep: begin, returns: 0, arrived: null, upload: null, gradientSentMs: null, silentSinceMs: now,
-      })
+      Object.assign(member, { turn: 'working', until, returns: 0 })
+      placeMember(member, begin, now)
       if (member.ready) this.sendOrder(member, begin, start(member.client))
     }
     await this.serve(working)
@@ -353,13 +308,12 @@ export class Server {
   }
 
   private sendOrder(member: Member, step: number, state: SetState | null): void {
-    const { contract, config, layout } = this.options
+    const { layout } = member.part
     const metadata = { until: String(member.until) }
     if (!state) return member.channel?.send('report', { round: step, step, metadata })
-    const device = deviceLayout(config, contract, member.client)
-    const part = sliceState(state, 0, prefixCount(layout, member.cut))
-    if (state.power1 === 1) member.channel?.send('adapter', { round: step, step, metadata, tensors: vectorTensors(device, part.params) })
-    else member.channel?.send('state', stateMessage(device, part, step, metadata))
+    const part = sliceState(state, 0, layout.count)
+    if (state.power1 === 1) member.channel?.send('adapter', { round: step, step, metadata, tensors: vectorTensors(layout, part.params) })
+    else member.channel?.send('state', stateMessage(layout, part, step, metadata))
   }
 
   private candidates(working: readonly Member[]): Candidate[] {

@@ -5,6 +5,7 @@
  * Read strictly: rules and error codes in SPEC.md, section 4.
  */
 import { refuse } from '../error.ts'
+import { compareUtf8 } from '../order.ts'
 import { describeJson, isWellFormed, JsonNumber, parseJsonObject } from './json.ts'
 import type { Json, JsonObject } from './json.ts'
 import { HEADER_BYTES_MAX, RANK_MAX, TENSOR_NAME_BYTES_MAX, TENSORS_MAX } from './limits.ts'
@@ -253,13 +254,4 @@ function countBytes(dtype: Dtype, shape: readonly number[], field: string): numb
     if (!Number.isSafeInteger(bytes)) refuse('safetensors-product', `${field}.shape`, 'fewer than 2^53 bytes', shape.join('×'))
     return bytes
   }, 1)
-}
-
-/** Order of the UTF-8 bytes, which is that of code points; `<` on strings would compare UTF-16 units. */
-function compareUtf8(a: string, b: string): number {
-  const left = Array.from(a, (char) => char.codePointAt(0) ?? 0)
-  const right = Array.from(b, (char) => char.codePointAt(0) ?? 0)
-  const length = Math.min(left.length, right.length)
-  for (let i = 0; i < length; i++) if (left[i] !== right[i]) return left[i] - right[i]
-  return left.length - right.length
 }

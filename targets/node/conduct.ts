@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
+import { KerfError } from '../../runtime/error.ts'
 import type { SchemeReport } from '../../runtime/federation/report.ts'
 import type { Run } from '../../runtime/federation/run.ts'
 import { startRun } from '../../runtime/federation/run.ts'
@@ -21,30 +22,56 @@ import type { Crc32c } from '../../runtime/wire/frame.ts'
 import { findAsset, host, readBytes, saveAtomic } from './host.ts'
 import { describeInterrupt } from './interrupt.ts'
 import { Journal } from './journal.ts'
+import { packKernel } from './kernel.ts'
 import { writeAdapter } from './model.ts'
 import type { Setting } from './setting.ts'
 import type { WorkerControl } from './worker.ts'
 
-/** A worker thread under control, to be ended with `close`. */
-export function openWorker(): { control: Comlink.Remote<WorkerControl>; worker: Worker; close(): void } {
+/** A worker thread under control. Kept whole as long as the thread is wanted: when `control` is collected, comlink lets the thread end. */
+type ControlledWorker = { control: Comlink.Remote<WorkerControl>; close(): void }
+
+/** Opens a worker. `lost` is told when it ends in any other way than by `close`. */
+export function openWorker(lost: (error: Error) => void): ControlledWorker {
   const worker = new Worker(findAsset('worker.js'))
-  return { worker, control: Comlink.wrap<WorkerControl>(nodeEndpoint(worker)), close: () => { void worker.terminate() } }
+  let closed = false
+  worker.on('error', lost)
+  // A thread may end without an error, and what it was asked is then never answered.
+  worker.on('exit', (exitCode) => { if (!closed) lost(new Error(`expected a thread that lasts as long as the run, got exit code ${exitCode}`)) })
+  return {
+    control: Comlink.wrap<WorkerControl>(nodeEndpoint(worker)),
+    close() {
+      closed = true
+      void worker.terminate()
+    },
+  }
 }
 
-/** The server's stages: one in this thread, or, for a model for each device, each in a worker. */
-function executorOpener({ kernel, model }: Setting, contract: Contract, workers: { close(): void }[]) {
+/** The server's stages; `failed` rejects with code `executor` when one is lost. */
+type Executors = { open(spec: StageSpec): Promise<Executor>; failed: Promise<never>; close(): void }
+
+/** One stage in this thread or, for a model for each device, each in a worker. */
+function createExecutors({ kernel, model }: Setting, contract: Contract): Executors {
   const optimizer = { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }
-  return async (spec: StageSpec): Promise<Executor> => {
-    if (contract.scheme !== 'sfl') return openExecutor(kernel, spec, model.weights, optimizer, host.clock)
-    const { control, ...worker } = openWorker()
+  const workers: ControlledWorker[] = []
+  let fail: (error: Error) => void
+  const failed = new Promise<never>((_, reject) => { fail = reject })
+  const openRemote = async (spec: StageSpec): Promise<Executor> => {
+    const name = `executor ${workers.length}`
+    const worker = openWorker(({ message }) => fail(new KerfError('executor', name, `${name}: ${message}`)))
     workers.push(worker)
-    await control.openExecutor({ module: kernel.module, build: kernel.build, modelDirectory: model.directory, spec, optimizer })
+    const { control } = worker
+    await control.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
     return {
       step: (input) => control.step(Comlink.transfer(input, [input.activation.buffer])),
       read: (set) => control.read(set),
       write: (set, state) => control.write(set, state),
       memory: () => control.memory(),
     }
+  }
+  return {
+    open: (spec) => (contract.scheme === 'sfl' ? openRemote(spec) : openExecutor(kernel, spec, model.weights, optimizer, host.clock)),
+    failed,
+    close: () => { for (const worker of workers) worker.close() },
   }
 }
 
@@ -69,13 +96,13 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
   const { flags, kernel, crc32c, model, labels, train, layout, initial, adapter, scheduler } = setting
   const field = join(out, 'checkpoint', 'round.safetensors')
   const resumed = flags.on('resume') && existsSync(field)
-  const workers: { close(): void }[] = []
+  const executors = createExecutors(setting, contract)
   const deadlineMs = 1000 * flags.number('deadline-seconds', 0)
   const joinDeadlineMs = 1000 * (flags.has('join-seconds') ? flags.number('join-seconds', 0) : 600)
   const journal = await Journal.open(setting, contract, join(out, 'metrics.jsonl'))
   const run = startRun({
     contract, config: model.config, kernel, crc32c, host, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler, deadlineMs, joinDeadlineMs,
-    openExecutor: executorOpener(setting, contract, workers), initial,
+    openExecutor: executors.open, initial,
     inputs: { dataCrc: checksumData(crc32c, train), adapterCrc: crc32c(new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength)) >>> 0 },
     resume: resumed ? { bytes: readBytes(field), field } : undefined,
     async save(bytes, step) {
@@ -90,20 +117,24 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
       interval: (step, vector) => journal.interval(step, vector),
     },
   })
-  // Awaited below, once the devices have a way in.
-  run.result.catch(() => {})
+  // Both are awaited below, once the devices have a way in.
+  for (const failing of [run.result, executors.failed]) failing.catch(() => {})
   journal.begin(run, resumed)
   if (flags.on('resume') && !resumed) journal.note(`no checkpoint in ${dirname(field)}: starting from the beginning`)
   describeInterrupt(() => journal.interrupt(dirname(field)))
   const connection = await connect(run, contract)
   try {
-    const { vector, ...measured } = await Promise.race([run.result, connection.failed])
+    const { vector, ...measured } = await Promise.race([run.result, connection.failed, executors.failed])
     journal.flush(contract.steps)
     writeAdapter(out, vector, layout, model, adapter, labels)
     return { scheme: contract.scheme, scheduler: isWhole(contract.scheme) ? 'none' : scheduler, ...measured, ...journal.summary() }
+  } catch (error) {
+    // Where it wasn't the run itself that failed, devices have not been told.
+    run.server.stop(error)
+    throw error
   } finally {
     journal.end()
     connection.close()
-    for (const worker of workers) worker.close()
+    executors.close()
   }
 }

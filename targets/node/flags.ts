@@ -101,12 +101,9 @@ export function formatHelp(usage: string, { summary, flags }: Pick<Command, 'sum
 /** Flags that several commands share. */
 export const MODEL_FLAGS: FlagTable = {
   model: { type: 'string', value: 'DIR', help: 'Hugging Face directory; without it the bundled base' },
-  build: { type: 'string', value: 'NAME', default: 'simd', help: 'kernel build: simd or scalar (the same bits)' },
 }
 
 export const LENGTH_FLAGS: FlagTable = {
   'max-length': { type: 'string', value: 'TOKENS', default: '128', help: 'tokens of one text, [CLS] and [SEP] included' },
   truncate: { type: 'boolean', default: false, help: 'cut longer texts instead of refusing them' },
 }
-
-export const BUILDS = ['simd', 'scalar'] as const

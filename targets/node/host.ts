@@ -6,8 +6,6 @@ import { performance } from 'node:perf_hooks'
 import type { MessagePort } from 'node:worker_threads'
 import type { WebSocket } from 'ws'
 import { KerfError, refuse } from '../../runtime/error.ts'
-import type { Kernel, KernelBuild } from '../../runtime/kernel/load.ts'
-import { loadKernel } from '../../runtime/kernel/load.ts'
 import type { ByteSource } from '../../runtime/model/weights.ts'
 import type { Host } from '../../runtime/split/host.ts'
 import type { Link } from '../../runtime/split/link.ts'
@@ -145,10 +143,6 @@ export function saveTogether(files: Readonly<Record<string, Uint8Array | string>
 /** Replaces a file whole or not at all: temporary file, fsync, rename, fsync of the directory. */
 export function saveAtomic(path: string, data: Uint8Array | string): void {
   saveTogether({ [path]: data })
-}
-
-export function loadNodeKernel(build: KernelBuild): Promise<Kernel> {
-  return loadKernel(readBytes(findAsset(`kerf.${build}.wasm`)), build)
 }
 
 /** Frames over a message port; their buffers are handed over, not copied. */

@@ -1,21 +1,22 @@
 /** What a run tells while it goes: the progress line, metrics.jsonl, and measurements on the validation data when they are due. */
 import type { SchemeReport } from '../../runtime/federation/report.ts'
 import type { Run } from '../../runtime/federation/run.ts'
+import { majorityShare } from '../../runtime/federation/scores.ts'
+import { countLabels } from '../../runtime/model/dataset.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
+import { stepsPerRound } from '../../runtime/split/contract.ts'
 import type { Flags } from './flags.ts'
 import { host } from './host.ts'
-import type { EvaluationEvent } from './metrics.ts'
 import { Metrics, readMetrics } from './metrics.ts'
 import { createProgress } from './progress.ts'
-import type { Setting } from './setting.ts'
+import type { Measured, Setting } from './setting.ts'
 
-type Scores = Pick<EvaluationEvent, 'accuracy' | 'loss' | 'macroF1'>
-const UNMEASURED: Scores = { accuracy: NaN, loss: NaN, macroF1: NaN }
+const UNMEASURED: Measured = { accuracy: NaN, loss: NaN, macroF1: NaN }
 
 /** Rounds from one measurement to the next: an eighth of the run. `central` does all devices' steps in one. */
 function readEvery(flags: Flags, { scheme, steps }: Contract): number {
   if (!flags.has('eval-every')) return Math.ceil(steps / 8)
-  return flags.integer('eval-every', 1) * (scheme === 'central' ? flags.integer('clients', 1) : 1)
+  return flags.integer('eval-every', 1) * stepsPerRound(scheme, flags.integer('clients', 1))
 }
 
 export class Journal {
@@ -24,14 +25,14 @@ export class Journal {
   private readonly setting: Setting
   private readonly contract: Contract
   private readonly path: string
-  private readonly before: Scores
+  private readonly before: Measured
   private readonly every: number
   private readonly progress = createProgress(process.stderr, { now: host.clock })
   private metrics: Metrics
   /** Steps done by each client. */
   private done: number[]
 
-  private constructor(setting: Setting, contract: Contract, path: string, every: number, before: Scores) {
+  private constructor(setting: Setting, contract: Contract, path: string, every: number, before: Measured) {
     this.setting = setting
     this.contract = contract
     this.path = path
@@ -44,7 +45,7 @@ export class Journal {
   /** Measures the set that the run begins with. */
   static async open(setting: Setting, contract: Contract, path: string): Promise<Journal> {
     const every = readEvery(setting.flags, contract)
-    const before = setting.validation.sequences.length > 0 ? await setting.evaluate(setting.initial) : UNMEASURED
+    const before = setting.validation.sequences.length > 0 ? await setting.evaluateInitial() : UNMEASURED
     return new Journal(setting, contract, path, every, before)
   }
 
@@ -66,11 +67,12 @@ export class Journal {
     return this.done.reduce((sum, steps) => sum + steps, 0)
   }
 
-  private get last(): Scores & { round: number } {
+  private get last(): Measured & { round: number } {
     return this.metrics.evaluations.at(-1) ?? { ...this.before, round: 0 }
   }
 
   ready(): void {
+    this.setting.kernelLines.forEach((line) => this.note(line))
     this.progress.update(this.finished, this.total, `${this.contract.scheme}: training`)
   }
 
@@ -116,17 +118,16 @@ export class Journal {
 
   /** Rounds as all schemes count them: `central` takes a round's samples of all devices in as many steps. */
   private roundOf(step: number): number {
-    return this.contract.scheme === 'central' ? step / this.setting.flags.integer('clients', 1) : step
+    return step / stepsPerRound(this.contract.scheme, this.setting.flags.integer('clients', 1))
   }
 
   /** What the report says beside the run's own account. Numbers that were not measured are NaN, null in JSON. */
   summary(): Pick<SchemeReport, 'rounds' | 'accuracyBefore' | 'accuracyAfter' | 'macroF1After' | 'lossAfter' | 'majorityAccuracy' | 'losses' | 'evaluations'> {
     const { validation, labels } = this.setting
-    const counts = labels.map((_, label) => validation.labels.filter((truth) => truth === label).length)
     return {
       rounds: this.roundOf(this.contract.steps),
       accuracyBefore: this.before.accuracy, accuracyAfter: this.last.accuracy, macroF1After: this.last.macroF1, lossAfter: this.last.loss,
-      majorityAccuracy: Math.max(...counts) / (validation.labels.length || NaN),
+      majorityAccuracy: majorityShare(countLabels(validation.labels, labels.length)),
       losses: this.metrics.losses.map(({ round, client, loss }) => ({ round: this.roundOf(round), client, loss })),
       evaluations: this.metrics.evaluations.map(({ round, accuracy, loss }) => ({ round: this.roundOf(round), accuracy, loss })),
     }

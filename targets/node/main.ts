@@ -19,7 +19,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 const OK = 0, FAILED = 1, WRONG = 2
 /** Codes of a run that failed through no fault of the call. */
-const FAILURES = new Set(['join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-write', 'join-lost', 'kernel.abi', 'server', 'device'])
+const FAILURES = new Set(['join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-write', 'join-lost', 'kernel.abi', 'server', 'device', 'executor'])
 
 function overview(): string {
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)

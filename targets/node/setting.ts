@@ -5,29 +5,36 @@ import { refuse } from '../../runtime/error.ts'
 import { openEvaluator } from '../../runtime/federation/evaluate.ts'
 import { initialVector } from '../../runtime/federation/initial.ts'
 import { parsePartition } from '../../runtime/federation/partition.ts'
+import type { Scores } from '../../runtime/federation/scores.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
-import { checkLabels } from '../../runtime/model/config.ts'
 import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
+import type { StageOptions } from '../../runtime/model/plan.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import { clientCuts, stepsPerRound } from '../../runtime/split/contract.ts'
 import { longestOf } from '../../runtime/split/sampler.ts'
 import { SCHEDULERS } from '../../runtime/split/schedule.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
 import { CODECS } from '../../runtime/wire/codec.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
 import type { FlagTable, Flags } from './flags.ts'
-import { BUILDS, LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
-import { host, loadNodeKernel } from './host.ts'
+import { LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
+import { host } from './host.ts'
+import { KERNEL_FLAGS, MEMORY_FLAG, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel } from './kernel.ts'
+import { chooseLabels } from './labels.ts'
 import type { Model } from './model.ts'
 import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readDataset, readTokens } from './model.ts'
 import { readCuts, readLora } from './options.ts'
-import { readLabels } from './trained.ts'
 
 export const RUN_FLAGS: FlagTable = {
   ...MODEL_FLAGS,
+  ...KERNEL_FLAGS,
+  ...STAGE_FLAGS,
+  ...RECOMPUTE_FLAG,
+  ...MEMORY_FLAG,
   data: { type: 'string', value: 'FILE', help: 'training data; without it the bundled sentences' },
   val: { type: 'string', value: 'FILE', help: 'data to measure on; without it the bundled test sentences' },
   labels: { type: 'string', value: 'A,B,C', help: 'label order, where the model names none' },
@@ -57,10 +64,16 @@ export const RUN_FLAGS: FlagTable = {
   json: { type: 'boolean', default: false, help: 'print the report as JSON' },
 }
 
+export type Measured = Pick<Scores, 'accuracy' | 'loss' | 'macroF1'>
+
 /** Everything that a run's schemes share. */
 export type Setting = {
   flags: Flags
+  /** What computes, and what the host could not give. */
+  kernelLines: readonly string[]
   kernel: Kernel
+  /** How this process's stages are held and computed. */
+  stage: StageOptions
   crc32c: Crc32c
   model: Model
   labels: readonly string[]
@@ -70,18 +83,10 @@ export type Setting = {
   layout: Layout
   initial: Float32Array
   scheduler: SchedulerName
-  evaluate(vector: Float32Array): Promise<{ accuracy: number; loss: number; macroF1: number }>
-}
-
-/** Label names in their order: an adapter's and a model's heads have theirs, so nothing overrules those. */
-function chooseLabels(flags: Flags, model: Model, dataFile: string): readonly string[] {
-  const heads = flags.has('adapter') ? readLabels(flags.text('adapter')) : undefined
-  const own = heads ?? (model.config.labels.length > 0 ? model.config.labels : undefined)
-  const given = flags.has('labels') ? checkLabels(flags.list('labels'), '--labels') : undefined
-  if (own && given && own.join() !== given.join()) {
-    refuse('labels-own', '--labels', `${own.join(',')}, the labels of the ${heads ? 'adapter' : 'model'}`, given.join())
-  }
-  return own ?? given ?? readDataset(dataFile).labelNames
+  /** Measures a full set on the validation data. */
+  evaluate(vector: Float32Array): Promise<Measured>
+  /** As `evaluate`, of `initial`: computed once for all schemes. */
+  evaluateInitial(): Promise<Measured>
 }
 
 /** Refuses a place where no directory can be, before any work is done for it. */
@@ -104,7 +109,8 @@ async function readInitial(flags: Flags, kernel: Kernel, model: Model, layout: L
 
 /** Reads everything that a run needs, refusing what is wrong before any work is done. */
 export async function openSetting(flags: Flags): Promise<Setting> {
-  const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+  const opened = await openNodeKernel(flags)
+  const { kernel, stage } = opened
   const crc32c = createChecksum(kernel)
   const scheduler = flags.choice('scheduler', SCHEDULERS)
   checkOut(flags.text('out'))
@@ -112,7 +118,7 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
   const own = flags.has('data')
   const files = { train: own ? flags.text('data') : bundledData().train, validation: flags.optional('val') ?? (own ? undefined : bundledData().validation) }
-  const labels = chooseLabels(flags, model, files.train)
+  const labels = chooseLabels(flags, model, flags.optional('adapter')) ?? readDataset(files.train).labelNames
   const maxLength = readMaxLength(flags, model)
   const tokenizer = openTokenizer(model)
   const read = (file: string) => readTokens(file, tokenizer, labels, maxLength, flags.on('truncate'))
@@ -120,9 +126,11 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const validation = files.validation === undefined ? { sequences: [], labels: new Int32Array(0) } : read(files.validation)
   const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
   const initial = await readInitial(flags, kernel, model, layout, adapter, labels.length)
-  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), host.turn)
+  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), { ...stage, turn: host.turn })
   const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
-  return { flags, kernel, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate }
+  let first: Promise<Measured> | undefined
+  const evaluateInitial = () => (first ??= evaluate(initial))
+  return { flags, kernelLines: opened.lines, kernel, stage, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate, evaluateInitial }
 }
 
 /** Tokens of one text: `--max-length`, or fewer where the model has fewer positions. */
@@ -141,14 +149,14 @@ export function makeContract({ flags, model, labels, train, adapter, scheduler }
   if (scheme === 'splitlora' && scheduler !== 'longest-backward') {
     refuse('flag-scheduler', '--scheduler', 'longest-backward: one shared server set makes the order part of the result', scheduler)
   }
-  const central = scheme === 'central'
-  const interval = flags.integer('interval', 1) * (central ? devices : 1)
+  const together = stepsPerRound(scheme, devices)
+  const interval = flags.integer('interval', 1) * together
   parsePartition(flags.text('partition'), '--partition')
   return {
-    scheme, seed: flags.integer('seed', 0), steps: central ? perDevice * devices : perDevice, interval,
+    scheme, seed: flags.integer('seed', 0), steps: perDevice * together, interval,
     checkpointEvery, batch, maxLength: readMaxLength(flags, model), truncate: flags.on('truncate'), shuffle: !flags.on('no-shuffle'),
     learningRate: flags.number('lr', 0), weightDecay: flags.number('weight-decay', 0, true), codec: flags.choice('codec', CODECS),
-    adapter, labels, cuts: central ? [layers] : scheme === 'fl' ? cuts.map(() => layers) : cuts,
+    adapter, labels, cuts: clientCuts(scheme, cuts, layers),
     partition: flags.text('partition'), fingerprint: model.fingerprint,
   }
 }

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { refuse } from '../../runtime/error.ts'
-import { checkLabels } from '../../runtime/model/config.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
@@ -10,12 +9,16 @@ import type { Crc32c } from '../../runtime/wire/frame.ts'
 import { headerBytes, parseHeader } from '../../runtime/wire/safetensors.ts'
 import type { FlagTable, Flags } from './flags.ts'
 import { MODEL_FLAGS } from './flags.ts'
-import { openSource, readText } from './host.ts'
+import { KERNEL_FLAGS, STAGE_FLAGS } from './kernel.ts'
+import { openSource } from './host.ts'
+import { chooseLabels } from './labels.ts'
 import type { Model } from './model.ts'
 import { modelDirectory, openModel, readAdapter, readAdapterConfig, readDataset } from './model.ts'
 
 export const TRAINED_FLAGS: FlagTable = {
   ...MODEL_FLAGS,
+  ...KERNEL_FLAGS,
+  ...STAGE_FLAGS,
   adapter: { type: 'string', value: 'DIR', help: 'PEFT directory, as `kerf train --out` leaves it' },
   labels: { type: 'string', value: 'A,B,C', help: "label order, where neither the adapter's labels.json nor the model names any" },
 }
@@ -53,35 +56,14 @@ export async function openTrained(flags: Flags, crc32c: Crc32c, options: { fallb
   return { model, labels, named, adapter: { directory, config, layout, vector } }
 }
 
-/**
- * The names of the classifier's rows. An adapter's labels.json says what its head was trained for, so nothing overrules it;
- * then the model's own names, `--labels`, and the data's, sorted.
- */
-async function nameLabels(
-  flags: Flags, { directory, config }: Model, adapterDirectory: string | undefined, dataFile: string | undefined,
-): Promise<Pick<Trained, 'labels' | 'named'>> {
-  const head = adapterDirectory === undefined ? join(directory, 'model.safetensors') : join(adapterDirectory, 'adapter_model.safetensors')
+/** The names of the classifier's rows, as many as there are. */
+async function nameLabels(flags: Flags, model: Model, adapter: string | undefined, dataFile: string | undefined): Promise<Pick<Trained, 'labels' | 'named'>> {
+  const head = adapter === undefined ? join(model.directory, 'model.safetensors') : join(adapter, 'adapter_model.safetensors')
   const count = await countLabels(head)
-  const own = adapterDirectory === undefined ? undefined : readLabels(adapterDirectory)
-  const given = flags.has('labels') ? checkLabels(flags.list('labels'), '--labels') : undefined
-  if (own && given && own.join() !== given.join()) refuse('labels-adapter', '--labels', `${own.join(',')} as in ${adapterDirectory}/labels.json`, given.join())
-  const names = own ?? (config.labels.length > 0 ? config.labels : undefined) ?? given ?? (dataFile && readDataset(dataFile).labelNames)
-  if (!names) return { labels: Array.from({ length: count }, (_, index) => `LABEL_${index}`), named: false }
-  if (names.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, names.join(','))
-  return { labels: names, named: true }
-}
-
-/** The label names that an adapter directory brings along. */
-export function readLabels(directory: string): readonly string[] | undefined {
-  const file = join(directory, 'labels.json')
-  if (!existsSync(file)) return undefined
-  let names: unknown
-  try {
-    names = JSON.parse(readText(file))
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-  }
-  return Array.isArray(names) && names.length > 0 ? checkLabels(names, file) : refuse('labels-json', file, 'a JSON list of label names', JSON.stringify(names))
+  const labels = chooseLabels(flags, model, adapter) ?? (dataFile && readDataset(dataFile).labelNames)
+  if (!labels) return { labels: Array.from({ length: count }, (_, index) => `LABEL_${index}`), named: false }
+  if (labels.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, labels.join(','))
+  return { labels, named: true }
 }
 
 const CLASSIFIER = /(^|\.)classifier\.(modules_to_save\.(default\.)?)?weight$/

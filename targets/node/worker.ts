@@ -5,19 +5,19 @@ import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import { KerfError } from '../../runtime/error.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
-import type { KernelBuild } from '../../runtime/kernel/load.ts'
-import { openKernel } from '../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
-import type { StageSpec } from '../../runtime/model/plan.ts'
+import type { StageOptions, StageSpec } from '../../runtime/model/plan.ts'
 import type { Optimizer, SetState } from '../../runtime/model/stage.ts'
 import { runDevice } from '../../runtime/split/device.ts'
 import type { Executor, StepInput } from '../../runtime/split/executor.ts'
 import { openExecutor } from '../../runtime/split/executor.ts'
 import { host, linkPort } from './host.ts'
+import type { KernelPack } from './kernel.ts'
+import { openPack } from './kernel.ts'
 import { openModel } from './model.ts'
 
-export type KernelJob = { module: WebAssembly.Module; build: KernelBuild; modelDirectory: string }
-export type DeviceJob = KernelJob & { name: string; client: number; data: TokenizedDataset }
+export type KernelJob = { kernel: KernelPack; modelDirectory: string }
+export type DeviceJob = KernelJob & { stage: StageOptions; memoryBytes: number | undefined; name: string; client: number; data: TokenizedDataset }
 export type ExecutorJob = KernelJob & { spec: StageSpec; optimizer: Optimizer }
 
 let executor: Executor | undefined
@@ -25,10 +25,10 @@ let executor: Executor | undefined
 const control = {
   /** Runs a device over `port` to the end of its connection. Without a word where the server has ended it: it has said why itself. */
   async device(job: DeviceJob, port: MessagePort): Promise<boolean> {
-    const kernel = await openKernel(job.module, job.build)
+    const kernel = await openPack(job.kernel)
     const crc32c = createChecksum(kernel)
     return runDevice({
-      name: job.name, client: job.client, link: linkPort(port), host, kernel, crc32c,
+      name: job.name, client: job.client, link: linkPort(port), host, kernel, crc32c, stage: job.stage, memoryBytes: job.memoryBytes,
       async provide() {
         const model = await openModel(job.modelDirectory, crc32c)
         return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data: job.data }
@@ -40,7 +40,7 @@ const control = {
   },
 
   async openExecutor(job: ExecutorJob): Promise<void> {
-    const kernel = await openKernel(job.module, job.build)
+    const kernel = await openPack(job.kernel)
     const { weights } = await openModel(job.modelDirectory, createChecksum(kernel))
     executor = await openExecutor(kernel, job.spec, weights, job.optimizer, host.clock)
   },

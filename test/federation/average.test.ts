@@ -1,11 +1,11 @@
 /** FedAvg: weights, order, and one participant's own bits. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KerfError } from '../../runtime/error.ts'
 import type { Average } from '../../runtime/federation/average.ts'
 import { openAverage } from '../../runtime/federation/average.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
+import { refusal } from '../refusal.ts'
 import { expectBits } from '../split/bits.ts'
 import { averageByHand } from '../split/reference.ts'
 
@@ -62,16 +62,8 @@ test('a call leaves nothing behind for the next, and does not touch its inputs',
 
 test('nobody to average, and a vector of another size, are refused by name', async () => {
   const average = await open()
-  const code = (call: () => unknown): string => {
-    try {
-      call()
-    } catch (error) {
-      return error instanceof KerfError ? error.code : String(error)
-    }
-    return 'none'
-  }
-  assert.is(code(() => average([])), 'average-empty')
-  assert.is(code(() => average([{ vector: new Float32Array(3), samples: 1 }])), 'average-count')
+  assert.is(refusal(() => average([])).code, 'average-empty')
+  assert.is(refusal(() => average([{ vector: new Float32Array(3), samples: 1 }])).code, 'average-count')
 })
 
 test.run()

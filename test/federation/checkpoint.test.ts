@@ -7,6 +7,7 @@ import { decodeCheckpoint, encodeCheckpoint } from '../../runtime/federation/che
 import type { SetState } from '../../runtime/model/stage.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { decodeSafetensors, encodeSafetensors } from '../../runtime/wire/safetensors.ts'
+import { refusal } from '../refusal.ts'
 import { expectBits } from '../split/bits.ts'
 import { openScene, train } from '../split/harness.ts'
 import { layout, makeContract } from '../split/model.ts'
@@ -91,13 +92,9 @@ test('a file cut short, with more behind it, empty, or of another kind is refuse
 
 test('another run is refused, and the setting that differs is named', () => {
   const bytes = encodeCheckpoint(SAMPLES['after an interval'], CONTRACT, crc32c)
-  try {
-    decode(bytes, JSON.stringify({ scheme: 'kerf', steps: 9 }))
-    assert.unreachable()
-  } catch (error) {
-    assert.is((error as KerfError).code, 'checkpoint-run')
-    assert.match((error as KerfError).message, /round\.safetensors\.steps: expected 9 as in this call, got "?8/)
-  }
+  const { code, message } = refusal(() => decode(bytes, JSON.stringify({ scheme: 'kerf', steps: 9 })))
+  assert.is(code, 'checkpoint-run')
+  assert.match(message, /round\.safetensors\.steps: expected 9 as in this call, got "?8/)
 })
 
 type Tensors = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Uint8Array }>

@@ -1,11 +1,11 @@
 /** How a dataset is shared: nothing lost, nothing twice, the same for the same seed. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KerfError } from '../../runtime/error.ts'
 import type { Partition } from '../../runtime/federation/partition.ts'
 import { parsePartition, partition, selectSamples } from '../../runtime/federation/partition.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
+import { refusal } from '../refusal.ts'
 
 const LABELS = 6
 
@@ -89,12 +89,8 @@ test('dirichlet: so small an alpha that every weight underflows gives a label to
 })
 
 function codeOf(call: () => unknown): string {
-  try {
-    call()
-  } catch (error) {
-    return error instanceof KerfError ? `${error.code}: ${error.message}` : String(error)
-  }
-  return 'none'
+  const { code, message } = refusal(call)
+  return `${code}: ${message}`
 }
 
 test('more clients than samples, or none, are refused', () => {

@@ -5,8 +5,8 @@
  */
 import * as assert from 'uvu/assert'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
-import type { KernelBuild } from '../../runtime/kernel/load.ts'
-import { PAGE_BYTES, instantiate } from '../../runtime/kernel/load.ts'
+import type { KernelBuild, Tile } from '../../runtime/kernel/load.ts'
+import { PAGE_BYTES, TILES, instantiate } from '../../runtime/kernel/load.ts'
 import { openKernelBuild } from '../kernels.ts'
 import type { Addresses, Case, Element, Expected, Slot, Slots } from './case.ts'
 import { ARRAYS } from './case.ts'
@@ -22,11 +22,11 @@ export type Alias = readonly [output: string, input: string]
 type Place = { address: number; bytes: number }
 type Places = ReadonlyMap<string, Place>
 
-export async function openArena(build: KernelBuild): Promise<Arena> {
+export async function openArena(build: KernelBuild, tile: Tile = TILES[0]): Promise<Arena> {
   const { module } = await openKernelBuild(build)
   const pages = ARENA_BYTES / PAGE_BYTES
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
-  return { build, memory, kernel: await instantiate(module, memory) }
+  return { build, memory, kernel: await instantiate(module, memory, tile) }
 }
 
 function bytesOf(slot: Slot, kernel: KernelExports): number {

@@ -39,8 +39,8 @@ function forwardByOperations({ lengths, C, H, F, eps }: BlockSizes, N: number): 
     kernel.add(saved('sum1'), saved('x'), N * C)
     norm(saved('hidden'), 'stats1', 'sum1', 'norm1')
     linear(saved('up'), 'loraUp', saved('hidden'), 'up')
-    kernel.gelu(saved('gelu'), saved('up'), N * F)
-    linear(saved('sum2'), 'loraDown', saved('gelu'), 'down')
+    kernel.gelu(at.activated, saved('up'), N * F)
+    linear(saved('sum2'), 'loraDown', at.activated, 'down')
     kernel.add(saved('sum2'), saved('hidden'), N * C)
     norm(at.out, 'stats2', 'sum2', 'norm2')
   }
@@ -50,7 +50,7 @@ function forwardByOperations({ lengths, C, H, F, eps }: BlockSizes, N: number): 
 function betweenSlots({ C, F }: BlockSizes, N: number): Slots {
   return {
     between: output(N * C), inner: output(N * F), residual: output(N * C), dQuery: output(N * C), dKey: output(N * C), dValue: output(N * C),
-    row: scratch(() => 4 * C),
+    activated: output(N * F), row: scratch(() => 4 * C),
   }
 }
 
@@ -58,22 +58,23 @@ function backwardByOperations({ lengths, C, H, F }: BlockSizes, N: number): Case
   const S = lengths.length, T = Math.max(...lengths)
   return (kernel: KernelExports, at: Addresses) => {
     const saved = (field: string) => at[`saved ${field}`] ?? 0
-    const linear = (dx: number, dy: number, x: string, low: string, layer: string, accumulate: 0 | 1) =>
-      kernel.linearBackward(dx, dy, saved(x), saved(low), at[`record ${layer}`], N, accumulate, at.scratch)
+    const linear = (dx: number, dy: number, x: number, low: string, layer: string, accumulate: 0 | 1) =>
+      kernel.linearBackward(dx, dy, x, saved(low), at[`record ${layer}`], N, accumulate, at.scratch)
     const norm = (dx: number, dOut: number, stats: string, sum: string, layer: string) =>
       kernel.layerNormBackward(dx, at[`d ${layer}.gain`] ?? 0, at[`d ${layer}.bias`] ?? 0, dOut, saved(stats), saved(sum), at[`${layer}.gain`], N, C, at.row)
     norm(at.between, at.dOut, 'stats2', 'sum2', 'norm2')
-    linear(at.inner, at.between, 'gelu', 'loraDown', 'down', 0)
+    kernel.gelu(at.activated, saved('up'), N * F)
+    linear(at.inner, at.between, at.activated, 'loraDown', 'down', 0)
     kernel.geluBackward(at.inner, at.inner, saved('up'), N * F)
-    linear(at.between, at.inner, 'hidden', 'loraUp', 'up', 1)
+    linear(at.between, at.inner, saved('hidden'), 'loraUp', 'up', 1)
     norm(at.residual, at.between, 'stats1', 'sum1', 'norm1')
-    linear(at.between, at.residual, 'context', 'loraAttention', 'attention', 0)
+    linear(at.between, at.residual, saved('context'), 'loraAttention', 'attention', 0)
     kernel.attentionBackward(at.dQuery, at.dKey, at.dValue, at.between, saved('query'), saved('key'), saved('value'), at.offsets, S, H, C / H, T, at.scratch)
     kernel.fill(at.dx, 0, N * C)
     kernel.add(at.dx, at.residual, N * C)
-    linear(at.dx, at.dQuery, 'x', 'loraQuery', 'query', 1)
-    linear(at.dx, at.dKey, 'x', 'loraKey', 'key', 1)
-    linear(at.dx, at.dValue, 'x', 'loraValue', 'value', 1)
+    linear(at.dx, at.dQuery, saved('x'), 'loraQuery', 'query', 1)
+    linear(at.dx, at.dKey, saved('x'), 'loraKey', 'key', 1)
+    linear(at.dx, at.dValue, saved('x'), 'loraValue', 'value', 1)
   }
 }
 
@@ -84,7 +85,8 @@ for (const build of BUILDS) {
     for (const sizes of BLOCK_SIZES) {
       const N = rowsOf(sizes)
       const forward = forwardCase(sizes), backward = backwardCase(sizes, 'all', true)
-      checkShared(runCase(arena, { ...forward, call: forwardByOperations(sizes, N) }), runCase(arena, forward), forward.sizes)
+      const parted = { ...forward, slots: { ...forward.slots, activated: output(N * sizes.F) }, call: forwardByOperations(sizes, N) }
+      checkShared(runCase(arena, parted), runCase(arena, forward), forward.sizes)
       const apart = { ...backward, slots: { ...backward.slots, ...betweenSlots(sizes, N) }, call: backwardByOperations(sizes, N) }
       checkShared(runCase(arena, apart), runCase(arena, backward), backward.sizes)
     }

@@ -6,7 +6,7 @@ import type { Tensor } from '../oracle/bert.ts'
 import { offsetsOf } from './cases.attention.ts'
 import { rowStats } from './cases.rows.ts'
 import type { Addresses, Case, Slot, Slots } from './case.ts'
-import { draw, expectGradients, input, kernelCase, output, round, running, scratch } from './case.ts'
+import { draw, expectGradients, input, kernelCase, output, round, running, scratch, spent } from './case.ts'
 
 const LINEARS = [
   { key: 'query', module: 'attention.self.query', saved: 'loraQuery', outputs: 'C', inputs: 'C' },
@@ -37,6 +37,8 @@ export const BLOCK_SIZES: readonly BlockSizes[] = [
 ]
 const LORA_SCALE = Math.fround(5 / 3)
 const PREFIX = 'encoder.layer.0'
+/** Divides no case's rows. */
+const FFN_ROWS = 3
 
 /** The block's tensors by slot name: `query.weight`, `query.loraA`, `norm1.gain` …; the oracle reads the same arrays by theirs. */
 function parametersOf({ C, F, R, adapted }: BlockSizes): Record<string, Float64Array> {
@@ -102,7 +104,7 @@ function trace(sizes: BlockSizes, tensors: Record<string, Float64Array>, x: Floa
     })]
   })
   return {
-    query, key, value, context, sum1, stats1: rowStats(sum1, eps, N, C), hidden, up, gelu: activated, sum2, stats2: rowStats(sum2, eps, N, C),
+    query, key, value, context, sum1, stats1: rowStats(sum1, eps, N, C), hidden, up, sum2, stats2: rowStats(sum2, eps, N, C),
     ...Object.fromEntries(low),
   }
 }
@@ -116,7 +118,7 @@ function linearSlot(layer: (typeof LINEARS)[number], { C, F, R, adapted }: Block
     write: (buffer, address, at) => writeLinear(buffer, address, {
       weight: at[`${key}.weight`], bias: at[`${key}.bias`], loraA: at[`${key}.loraA`] ?? 0, loraB: at[`${key}.loraB`] ?? 0,
       dWeight: at[`d ${key}.weight`] ?? 0, dBias: at[`d ${key}.bias`] ?? 0, dLoraA: at[`d ${key}.loraA`] ?? 0, dLoraB: at[`d ${key}.loraB`] ?? 0,
-      inputs: width[layer.inputs], outputs: width[layer.outputs], rank: on ? R : 0, scale: on ? LORA_SCALE : 0,
+      inputs: width[layer.inputs], outputs: width[layer.outputs], rank: on ? R : 0, scale: on ? LORA_SCALE : 0, format: 0, scales: 0,
     } satisfies LinearRecord),
   }
 }
@@ -131,11 +133,11 @@ function normSlot(key: string, { C, eps }: BlockSizes): Slot {
 }
 
 /** Fields of the saved record, and of its adapters' part. */
-const SAVED = ['x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'gelu', 'sum2', 'stats2'] as const
+const SAVED = ['x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'sum2', 'stats2'] as const
 const SAVED_LORA = LINEARS.map(({ saved }) => saved)
 
 /** The block's record, those of its layers and of what is saved, its parameters, and offsets. */
-function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>): Slots {
+function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>, ffnRows: number): Slots {
   const layers = Object.fromEntries([
     ...LINEARS.map((layer) => [`record ${layer.key}`, linearSlot(layer, sizes)]),
     ...NORMS.map(({ key }) => [`record ${key}`, normSlot(key, sizes)]),
@@ -149,7 +151,7 @@ function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>): S
     block: {
       role: 'record', bytes: BLOCK_BYTES,
       write: (buffer, address, at) => writeBlock(buffer, address, {
-        ...fields([...ALL, ...NORMS.map(({ key }) => key)], at, 'record '), heads: sizes.H,
+        ...fields([...ALL, ...NORMS.map(({ key }) => key)], at, 'record '), heads: sizes.H, ffnRows,
       }),
     },
     saved: {
@@ -164,18 +166,21 @@ const under = <T>(prefix: string, entries: Record<string, T>): Record<string, T>
 
 const labelOf = ({ lengths, C, H, F, R, adapted }: BlockSizes) => `lengths=${lengths} C=${C} H=${H} F=${F} R=${R}${R ? ` on ${adapted}` : ''}`
 
-/** Forward from `x` [N, C], which is drawn unless given. */
-export function forwardCase(sizes: BlockSizes, from?: Float64Array): Case {
+/** Fields of the saved record that are 0 where nothing needs them after the forward pass. */
+const OPTIONAL = ['context', 'hidden', 'up']
+
+/** Forward from `x` [N, C], which is drawn unless given; `kept` false leaves out what only a backward pass may need. */
+export function forwardCase(sizes: BlockSizes, from?: Float64Array, kept = true): Case {
   const { lengths, C, H, F, R } = sizes
   const N = lengths.reduce((sum, length) => sum + length, 0), S = lengths.length, T = Math.max(...lengths)
   const tensors = parametersOf(sizes)
   const x = from ?? draw(N * C, 'x')
-  const saved = trace(sizes, tensors, x)
+  const saved = Object.fromEntries(Object.entries(trace(sizes, tensors, x)).filter(([name]) => kept || !OPTIONAL.includes(name)))
   return kernelCase({
-    operation: 'blockForward', sizes: labelOf(sizes), tolerance: 2e-6, aliases: [['out', 'saved x']],
+    operation: 'blockForward', sizes: `${labelOf(sizes)}${kept ? '' : ', nothing kept'}`, tolerance: 2e-6, aliases: [['out', 'saved x']],
     slots: {
       out: output(N * C), 'saved x': input(x), ...under('saved', Object.fromEntries(Object.entries(saved).map(([name, { length }]) => [name, output(length)]))),
-      ...blockSlots(sizes, tensors), scratch: scratch((kernel) => kernel.blockForwardScratchBytes(N, C, H, F, R, T)),
+      ...blockSlots(sizes, tensors, FFN_ROWS), scratch: scratch((kernel) => kernel.blockScratchBytes(N, C, H, F, R, T, FFN_ROWS, 1)),
     } as Record<string, Slot>,
     call: (kernel, at) => kernel.blockForward(at.out, at.saved, at.block, at.offsets, N, S, T, at.scratch),
     expect: () => ({
@@ -195,8 +200,10 @@ export function backwardCase(
   const { x, dOut } = given ?? { x: draw(N * C, 'x'), dOut: draw(N * C, 'dOut') }
   const names = Object.keys(tensors).filter((name) => trained === 'all' || name.includes('lora'))
   const start = under('d', Object.fromEntries(names.map((name) => [name, draw(tensors[name].length, `d ${name}`)])))
-  const saved = Object.entries(trace(sizes, tensors, x)).map(([name, values]) => [name, input(round(values))] as const)
+  const saved = Object.entries(trace(sizes, tensors, x)).map(([name, values]) => [name, spent(round(values))] as const)
   const weights = oracleWeights(sizes, tensors)
+  const ffnTrained = trained === 'all' || sizes.adapted.includes('up') || sizes.adapted.includes('down')
+  const ffnRows = ffnTrained ? N : FFN_ROWS
   const forward = () => runBlock(weights, { layers: 1, heads: H, layerNormEps: eps, loraScale: LORA_SCALE }, 0, x, offsetsOf(lengths))
   return kernelCase({
     operation: 'blockBackward', sizes: `${labelOf(sizes)}, ${trained} trained${dxWanted ? '' : ', no dx'}`, tolerance: 5e-6, floor: 0.1,
@@ -204,7 +211,7 @@ export function backwardCase(
     slots: {
       ...(dxWanted && { dx: output(N * C) }), ...Object.fromEntries(Object.entries(start).map(([name, values]) => [name, running(values)])),
       dOut: input(dOut), 'saved x': input(x), ...under('saved', Object.fromEntries(saved)),
-      ...blockSlots(sizes, tensors), scratch: scratch((kernel) => kernel.blockBackwardScratchBytes(N, C, H, F, R, T)),
+      ...blockSlots(sizes, tensors, ffnRows), scratch: scratch((kernel) => kernel.blockScratchBytes(N, C, H, F, R, T, ffnRows, 1)),
     } as Record<string, Slot>,
     call: (kernel, at) => kernel.blockBackward(at.dx ?? 0, at.dOut, at.saved, at.block, at.offsets, N, S, T, at.scratch),
     expect: () => expectGradients(forward, dOut,
@@ -213,6 +220,6 @@ export function backwardCase(
 }
 
 export const BLOCK: readonly Case[] = [
-  ...BLOCK_SIZES.map((sizes) => forwardCase(sizes)),
+  ...BLOCK_SIZES.flatMap((sizes) => [forwardCase(sizes), forwardCase(sizes, undefined, false)]),
   ...BLOCK_SIZES.flatMap((sizes) => [backwardCase(sizes, 'all', true), backwardCase(sizes, 'adapters', true), backwardCase(sizes, 'adapters', false)]),
 ]

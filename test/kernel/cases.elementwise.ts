@@ -50,7 +50,7 @@ function rows(N: number, C: number): Case[] {
     kernelCase({
       operation: 'biasBackward', sizes, tolerance: 0,
       slots: { dBias: running(dBias), dOut: input(dOut) },
-      call: (kernel, { dBias, dOut }) => kernel.biasBackward(dBias, dOut, N, C),
+      call: (kernel, { dBias, dOut }) => kernel.biasBackward(dBias, dOut, N, C, C),
       expect: () => {
         const sums = dBias.slice()
         dOut.forEach((value, i) => { sums[i % C] = fround(sums[i % C] + value) })

@@ -28,7 +28,7 @@ function directions(lengths: readonly number[], V: number, C: number, typed: boo
     kernelCase({
       operation: 'embedding', sizes, tolerance: 2e-7, floor: 1,
       slots: { out: output(N * C), ...indices, word: input(word), position: input(position), type: input(type) },
-      call: (kernel, at) => kernel.embedding(at.out, at.ids, typed ? at.types : 0, at.offsets, at.word, at.position, at.type, S, C),
+      call: (kernel, at) => kernel.embedding(at.out, at.ids, typed ? at.types : 0, at.offsets, at.word, at.position, at.type, 0, 0, 0, 0, S, C),
       expect: () => ({ out: forward() }),
     }),
     kernelCase({

@@ -49,7 +49,7 @@ function record({ I, O, R }: Sizes): Slot {
     role: 'record', bytes: LINEAR_BYTES,
     write: (buffer, address, at: Addresses) => {
       const addresses = Object.fromEntries(fields.map((field) => [field, at[field] ?? 0])) as Record<(typeof fields)[number], number>
-      writeLinear(buffer, address, { ...addresses, inputs: I, outputs: O, rank: R, scale: R ? SCALE : 0 } satisfies LinearRecord)
+      writeLinear(buffer, address, { ...addresses, inputs: I, outputs: O, rank: R, scale: R ? SCALE : 0, format: 0, scales: 0 } satisfies LinearRecord)
     },
   }
 }

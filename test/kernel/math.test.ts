@@ -18,7 +18,7 @@ const LARGEST = 3.4028234663852886e38
 const TINY = 1.401298464324817e-45
 const EXP_MIN = fround(-87.33654), EXP_MAX = fround(88.72283)
 
-const arenas = await Promise.all(BUILDS.map(openArena))
+const arenas = await Promise.all(BUILDS.map((build) => openArena(build)))
 const kernels = arenas.map(({ kernel }) => kernel)
 const random = createRandom(11, 'weights')
 

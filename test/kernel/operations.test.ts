@@ -5,13 +5,17 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { distance } from '../distance.ts'
+import { TILES } from '../../runtime/kernel/load.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
 import { numbersOf, openArena, pairUp, runCase, sameBytes } from './arena.ts'
 import type { Arena, Outcome } from './arena.ts'
 import type { Case } from './case.ts'
 import { CASES } from './cases.ts'
 
-const arenas = await Promise.all(BUILDS.map(openArena))
+const arenas = await Promise.all(BUILDS.map((build) => openArena(build)))
+const tiled = await Promise.all(TILES.slice(1).map((tile) => openArena('simd', tile)))
+/** What multiplies matrices, and so depends on the tile. */
+const MULTIPLIES = /^(matmul|linear|attention|block)/
 const operations = [...new Set(CASES.map(({ operation }) => operation))]
 const name = ({ operation, sizes }: Case) => `${operation} ${sizes}`
 
@@ -49,12 +53,14 @@ for (const operation of operations) {
         checkBits(it, runCase(arena, it), plain, arena.build)
         checkAliases(arena, it, plain)
       }
+      if (!MULTIPLIES.test(operation)) continue
+      tiled.forEach((arena, index) => checkBits(it, runCase(arena, it), plain, `tile ${TILES[index + 1]}`))
     }
   })
 }
 
 /** Sizes of scratch are tested by every case that is given no more than they say (and in plan.test.ts). */
-const isOperation = (exported: string) => !/^(memory|abiVersion|\w+ScratchBytes)$/.test(exported)
+const isOperation = (exported: string) => !/^(memory|abiVersion|\w+ScratchBytes|tileCount|setTile|teamBytes|joinTeam|work|dismissTeam)$/.test(exported)
 
 test('every exported operation has its cases', async () => {
   for (const build of BUILDS) {

@@ -1,10 +1,10 @@
 /** The memory plan, and the scratch sizes that plans ask the kernel for. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KerfError } from '../../runtime/error.ts'
 import { PAGE_BYTES } from '../../runtime/kernel/load.ts'
 import { MEMORY_BYTES_MAX, createPlanner, sumPurposes } from '../../runtime/kernel/plan.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
+import { refusal } from '../refusal.ts'
 
 test('regions are aligned, apart, in order and above address 0', () => {
   const planner = createPlanner()
@@ -54,16 +54,6 @@ test('a plan beyond 32 bits is refused', () => {
   assert.match(error.message, `plan: expected at most ${MEMORY_BYTES_MAX} bytes`)
 })
 
-function refusal(run: () => unknown): KerfError {
-  try {
-    run()
-  } catch (error) {
-    assert.instance(error, KerfError)
-    return error as KerfError
-  }
-  return assert.unreachable('expected an error') as never
-}
-
 for (const build of BUILDS) {
   const { exports: kernel } = await openKernelBuild(build)
   // A plan is made for the largest batch and serves every smaller one.
@@ -71,8 +61,7 @@ for (const build of BUILDS) {
     productScratchBytes: { of: kernel.productScratchBytes, dimensions: [17] },
     linearScratchBytes: { of: kernel.linearScratchBytes, dimensions: [5, 13, 24, 3] },
     attentionScratchBytes: { of: kernel.attentionScratchBytes, dimensions: [11, 8] },
-    blockForwardScratchBytes: { of: kernel.blockForwardScratchBytes, dimensions: [27, 24, 3, 40, 3, 12] },
-    blockBackwardScratchBytes: { of: kernel.blockBackwardScratchBytes, dimensions: [27, 24, 3, 40, 3, 12] },
+    blockScratchBytes: { of: kernel.blockScratchBytes, dimensions: [27, 24, 3, 40, 3, 12, 9, 1] },
   }
 
   test(`${build}: scratch never shrinks as a dimension grows`, () => {
@@ -87,11 +76,6 @@ for (const build of BUILDS) {
         }
       })
     }
-  })
-
-  test(`${build}: a backward pass's scratch serves a forward pass`, () => {
-    const { of, dimensions } = sizes.blockBackwardScratchBytes
-    assert.ok(of(...dimensions) >= sizes.blockForwardScratchBytes.of(...dimensions))
   })
 }
 

@@ -30,7 +30,7 @@ test('takes transformers’ defaults for what a file may leave out', () => {
   assert.is(config.layerNormEps, 1e-12)
 })
 
-test('reads label names in index order, and none from placeholders', () => {
+test('reads label names in index order, and none from stand-in names', () => {
   assert.equal(parseConfig(textOf({ id2label: { 1: 'joy', 0: 'sadness', 10: 'k', 2: 'c', 3: 'd', 4: 'e', 5: 'f', 6: 'g', 7: 'h', 8: 'i', 9: 'j' } })).labels,
     ['sadness', 'joy', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k'])
   assert.equal(parseConfig(textOf({ id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } })).labels, [])

@@ -1,10 +1,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { existsSync, readFileSync } from 'node:fs'
-import { KerfError } from '../../runtime/error.ts'
 import { parseDataset, tokenizeDataset } from '../../runtime/model/dataset.ts'
 import type { DatasetOptions } from '../../runtime/model/dataset.ts'
 import { TEXT_CHARS_MAX, createTokenizer } from '../../runtime/model/tokens.ts'
+import { refusal } from '../refusal.ts'
 import { skipTest } from '../skip.ts'
 
 const DATA = new URL('../../../shared/data/', import.meta.url)
@@ -15,12 +15,9 @@ function rowsOf(name: string, text: string, options?: DatasetOptions) {
 }
 
 function refused(name: string, text: string, code: string, message: string | RegExp, options?: DatasetOptions) {
-  assert.throws(() => parseDataset(name, text, options), (error: unknown) => {
-    assert.instance(error, KerfError)
-    assert.is((error as KerfError).code, code)
-    assert.match((error as KerfError).message, message)
-    return true
-  })
+  const error = refusal(() => parseDataset(name, text, options))
+  assert.is(error.code, code)
+  assert.match(error.message, message)
 }
 
 test('lines split at their last semicolon', () => {

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KerfError } from '../../runtime/error.ts'
+import type { KerfError } from '../../runtime/error.ts'
 import { LINEARS } from '../../runtime/model/names.ts'
 import type { LinearKey } from '../../runtime/model/names.ts'
 import {
@@ -9,6 +9,7 @@ import {
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { decodeSafetensors, encodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import type { TensorInput } from '../../runtime/wire/safetensors.ts'
+import { refusal } from '../refusal.ts'
 
 const MODEL = {
   vocabSize: 11, hiddenSize: 6, layers: 3, heads: 2, intermediateSize: 10, positionsMax: 9, typesMax: 2, layerNormEps: 1e-12, labels: [],
@@ -37,16 +38,6 @@ function fillSet(): Map<string, Float32Array> {
 }
 
 const bitsOf = (values: Float32Array) => [...new Uint32Array(values.buffer, values.byteOffset, values.length)]
-
-function refusal(run: () => unknown): KerfError {
-  try {
-    run()
-  } catch (error) {
-    assert.instance(error, KerfError)
-    return error as KerfError
-  }
-  return assert.unreachable('nothing was refused') as never
-}
 
 test('reads what PEFT writes', () => {
   assert.equal(parseAdapterConfig(textOf()), { rank: 8, alpha: 16, targets: ['query', 'value'] })

@@ -1,10 +1,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { KerfError } from '../../runtime/error.ts'
 import { openWeights } from '../../runtime/model/weights.ts'
 import type { ByteSource } from '../../runtime/model/weights.ts'
 import { encodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import type { TensorInput } from '../../runtime/wire/safetensors.ts'
+import { refusalOf } from '../refusal.ts'
 
 type Traced = ByteSource & { ranges: [number, number][] }
 
@@ -26,12 +26,6 @@ const TENSORS: TensorInput[] = [
   { name: 'bert.embeddings.position_ids', dtype: 'I64', shape: [1, 2], data: count(9, 16) },
   { name: 'scale', dtype: 'F32', shape: [], data: count(3, 4) },
 ]
-
-async function refusal(promise: Promise<unknown>): Promise<KerfError> {
-  const error = await promise.then(() => undefined, (reason: unknown) => reason)
-  assert.instance(error, KerfError)
-  return error as KerfError
-}
 
 test('reads each tensor under its canonical name and nothing more of the file', async () => {
   const source = sourceOf(encodeSafetensors(TENSORS))
@@ -56,22 +50,22 @@ test('an empty file of tensors opens', async () => {
 
 test('refuses by name what the file does not hold', async () => {
   const weights = await openWeights(sourceOf(encodeSafetensors(TENSORS)))
-  const missing = await refusal(weights.read('classifier.weight', [6, 5]))
+  const missing = await refusalOf(weights.read('classifier.weight', [6, 5]))
   assert.is(missing.code, 'weights-missing')
   assert.is(missing.message, 'model.safetensors.classifier.weight: expected a tensor of shape [6, 5], got "no such tensor"')
   for (const shape of [[5, 3], [15], [3, 5, 1], []]) {
-    const error = await refusal(weights.read('pooler.dense.weight', shape))
+    const error = await refusalOf(weights.read('pooler.dense.weight', shape))
     assert.is(error.code, 'weights-shape')
     assert.match(error.message, '[3, 5]')
   }
-  assert.is((await refusal(weights.read('embeddings.position_ids', [1, 2]))).code, 'weights-dtype')
+  assert.is((await refusalOf(weights.read('embeddings.position_ids', [1, 2]))).code, 'weights-dtype')
 })
 
 test('refuses two tensors of one canonical name', async () => {
   const twice = ['bert.pooler.dense.bias', 'pooler.dense.bias'].map((name) => (
     { name, dtype: 'F32', shape: [1], data: count(0, 4) } satisfies TensorInput
   ))
-  const error = await refusal(openWeights(sourceOf(encodeSafetensors(twice))))
+  const error = await refusalOf(openWeights(sourceOf(encodeSafetensors(twice))))
   assert.is(error.code, 'weights-twice')
   assert.match(error.message, 'bert.pooler.dense.bias')
 })
@@ -79,7 +73,7 @@ test('refuses two tensors of one canonical name', async () => {
 test('refuses every shortened file, whatever is left of it', async () => {
   const whole = encodeSafetensors(TENSORS)
   for (let bytes = 0; bytes < whole.length; bytes++) {
-    const error = await refusal(openWeights(sourceOf(whole.slice(0, bytes))))
+    const error = await refusalOf(openWeights(sourceOf(whole.slice(0, bytes))))
     assert.match(error.field, 'model.safetensors')
   }
 })
@@ -88,7 +82,7 @@ test('refuses a source that hands out fewer bytes than it promised', async () =>
   const whole = encodeSafetensors(TENSORS)
   const source = sourceOf(whole)
   const weights = await openWeights({ ...source, read: async (begin, end) => whole.slice(begin, begin > 100 ? end - 1 : end) })
-  assert.is((await refusal(weights.read('pooler.dense.weight', [3, 5]))).code, 'weights-short')
+  assert.is((await refusalOf(weights.read('pooler.dense.weight', [3, 5]))).code, 'weights-short')
 })
 
 test.run()

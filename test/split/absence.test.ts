@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { Contract, Scheme } from '../../runtime/split/contract.ts'
 import type { Executor } from '../../runtime/split/executor.ts'
-import { RETURNS_MAX } from '../../runtime/split/server.ts'
+import { RETURNS_MAX } from '../../runtime/split/greeting.ts'
+import { refusalOf } from '../refusal.ts'
 import { expectBits } from './bits.ts'
 import type { Direction, Ending, Fate, Outcome, Scene, Setup, Watch } from './harness.ts'
 import { DEADLINE_MS, openScene, train } from './harness.ts'
@@ -180,14 +181,8 @@ for (const [scheme, cut] of [['kerf', 2], ['sl', 2], ['central', LAYERS]] as con
     assert.instance(second, KerfError)
     assert.is((second as KerfError).code, 'client-lost')
     await scene.wait(DEADLINE_MS)
-    await rejects(scene.finish(), 'run-alone')
+    assert.is((await refusalOf(scene.finish())).code, 'run-alone')
   })
-}
-
-async function rejects(promise: Promise<unknown>, code: string): Promise<void> {
-  const error = await promise.then(() => null, (reason: unknown) => reason)
-  assert.instance(error, KerfError, String(error))
-  assert.is((error as KerfError).code, code)
 }
 
 /** Client 1 goes at `step` and stays away, by a broken link or in silence; the others end the run. */
@@ -306,7 +301,7 @@ for (const scheme of ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central'] as cons
         const watch: Watch = ({ direction, type, step }) => (direction === 'up' && WORK.includes(type) && step >= 1 ? fate : undefined)
         const endings = cuts.map((_, client) => scene.join(client, { watch }))
         for (const _ of cuts) await scene.wait(DEADLINE_MS)
-        await rejects(scene.finish(), 'run-alone')
+        assert.is((await refusalOf(scene.finish())).code, 'run-alone')
         await Promise.all(endings)
         const late = await scene.join(0)
         assert.is((late as KerfError).code, 'run-stopped')
@@ -319,7 +314,7 @@ test('devices that never come: join-deadline, and those that came are told', asy
   const scene = await openScene({ contract: contractOf('kerf') })
   const only = scene.join(0)
   await scene.wait(60 * DEADLINE_MS)
-  await rejects(scene.finish(), 'join-deadline')
+  assert.is((await refusalOf(scene.finish())).code, 'join-deadline')
   assert.is(((await only) as KerfError).code, 'run-stopped')
 })
 
@@ -328,7 +323,7 @@ test('a device silent after its hello neither blocks the start for ever nor the 
   void scene.join(0)
   const mute = scene.join(1, { watch: ({ type }) => (type === 'ready' ? 'lose' : undefined) })
   await scene.wait(60 * DEADLINE_MS)
-  await rejects(scene.finish(), 'join-deadline')
+  assert.is((await refusalOf(scene.finish())).code, 'join-deadline')
   await mute
 })
 

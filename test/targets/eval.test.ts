@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { formatScores, scoreLabels } from '../../runtime/federation/scores.ts'
+import { formatScores, majorityShare, scoreAll, scoreLabels } from '../../runtime/federation/scores.ts'
 import { parseDataset } from '../../runtime/model/dataset.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { decodeSafetensors } from '../../runtime/wire/safetensors.ts'
@@ -74,7 +74,7 @@ test('a table for people', () => {
 test("a model's own classifier, with the names in its configuration", () => {
   const own = join(at, 'own')
   const ownConfig = makeTinyModel(own, { labels: LABELS, layers: 1 })
-  const report = readKerf<Report>(['eval', '--model', own, '--data', data, '--labels', 'anger,fear,joy', '--logits', logitsFile])
+  const report = readKerf<Report>(['eval', '--model', own, '--data', data, '--labels', LABELS.join(), '--logits', logitsFile])
   assert.equal(report.labels, LABELS)
   assert.ok(distance(readLogits(logitsFile).values, evaluateDirectory(own, ownConfig, null, dataset).logits) < 1e-5)
 })
@@ -104,6 +104,10 @@ test('refuses by name', () => {
   refused(['--model', model, '--adapter', at, '--data', data], /adapter_config\.json: expected a file/)
   refused([...both, '--data', data, '--labels', 'a,b,c'], /--labels: expected joy,anger,fear as in .*labels\.json, got "a,b,c"/)
   refused([...both, '--data', data, '--max-length', '5'], /data\.txt row \d+: expected at most 5 tokens, got \d+/)
+  const own = join(at, 'own-labels')
+  makeTinyModel(own, { labels: LABELS, layers: 1 })
+  const others = /--labels: expected joy,anger,fear as in .*own-labels.config\.json, got "anger,fear,joy"/
+  refused(['--model', own, '--data', data, '--labels', 'anger,fear,joy'], others)
   const strange = join(at, 'strange.txt')
   writeFileSync(strange, 'the rain;joy\nthe sun;grief\n')
   refused([...both, '--data', strange], /strange\.txt:2\.label: expected one of joy, anger, fear, got "grief"/)
@@ -124,6 +128,14 @@ test('scores of labels that never stand or are never answered', () => {
   const scores = scoreLabels([[3, 1, 0], [0, 0, 0], [2, 0, 0]], ['a', 'b', 'c'])
   assert.equal(scores.map(({ precision, recall, f1 }) => [precision, recall, f1]), [[3 / 5, 3 / 4, 6 / 9], [0, 0, 0], [0, 0, 0]])
   assert.equal(scores.map(({ rows, answered }) => [rows, answered]), [[4, 5], [0, 1], [2, 0]])
+})
+
+test('scores of all: a label that neither stands nor is answered says nothing, and no rows are no score', () => {
+  assert.equal(scoreAll([[3, 1, 0], [0, 0, 0], [2, 0, 0]]), { accuracy: 3 / 6, macroF1: 6 / 9 / 3 })
+  assert.equal(scoreAll([[3, 0, 1], [0, 0, 0], [0, 0, 2]]), { accuracy: 5 / 6, macroF1: (6 / 7 + 4 / 5) / 2 })
+  assert.equal(scoreAll([[0, 0], [0, 0]]), { accuracy: 0, macroF1: 0 })
+  assert.is(majorityShare([2, 5, 1]), 5 / 8)
+  assert.ok(Number.isNaN(majorityShare([0, 0])))
 })
 
 test('many labels keep to 110 columns', () => {

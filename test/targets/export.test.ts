@@ -171,6 +171,7 @@ test('refuses by name', () => {
   refused([...both, '--merge', '--out', model], /--out: expected another directory than the model's own/)
   refused([...both, '--merge', '--out', adapter], /--out: expected a directory without adapter_config\.json/)
   refused(['--model', model], /--adapter: expected a PEFT directory/)
+  refused([...both, '--labels', 'anger,fear,joy'], /--labels: expected joy,anger,fear as in .*labels\.json, got "anger,fear,joy"/)
   const cut = join(at, 'cut')
   cpSync(adapter, cut, { recursive: true })
   writeFileSync(join(cut, 'adapter_model.safetensors'), readFileSync(join(adapter, 'adapter_model.safetensors')).subarray(0, 4000))

@@ -10,7 +10,7 @@ import type { ModelConfig } from '../../runtime/model/config.ts'
 import { planStage } from '../../runtime/model/plan.ts'
 import { makeDirectory, readKerf, runKerf } from '../command.ts'
 import { openKernelBuild } from '../kernels.ts'
-import { makeTinyModel } from '../tiny.ts'
+import { makeTinyAdapter, makeTinyModel } from '../tiny.ts'
 
 type Plan = ForecastInput & { schemes: SchemeForecast[] }
 
@@ -20,7 +20,7 @@ const BERT_BASE: ModelConfig = {
 const SCHEMES = ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central']
 const at = makeDirectory()
 const [model, base] = [join(at, 'model'), join(at, 'base')]
-makeTinyModel(model, { labels: ['joy', 'anger', 'fear'] })
+const config = makeTinyModel(model, { labels: ['joy', 'anger', 'fear'] })
 mkdirSync(base)
 writeFileSync(join(base, 'config.json'), formatConfig(BERT_BASE))
 
@@ -95,6 +95,16 @@ test('a device as the stage plans it', async () => {
   assert.is(schemes[0].parties[0].memory!.bytes, planStage(spec, exports).memory.bytes)
 })
 
+test("the number of labels: the adapter's, else the model's, else --labels", () => {
+  const adapter = join(at, 'adapter')
+  makeTinyAdapter(adapter, config, { rank: 2, alpha: 4, targets: ['query'] }, ['yes', 'no'])
+  const count = (...args: string[]) => plan('--cuts', '1', ...args).labels
+  assert.is(count('--model', model, '--adapter', adapter), 2)
+  assert.is(count('--model', model), 3)
+  assert.is(count('--model', base, '--labels', 'a,b,c,d'), 4)
+  assert.is(count('--model', base), 6)
+})
+
 test('codecs shrink the frames', () => {
   const measure = (codec: string) => plan('--model', model, '--codec', codec, '--cuts', '1').schemes[0].clients[0].link.gradientDown!
   const [f32, f16, int8] = ['f32', 'f16', 'int8'].map(measure)
@@ -135,6 +145,7 @@ test('refuses by name', () => {
   refused(['--model', base, '--cuts', '12'], /--cuts\[0\]: expected a block of 1 … 11, got "12"/)
   refused(['--model', base, '--scheme', 'other'], /--scheme: expected kerf, sl/)
   refused(['--model', base, '--lengths', '200'], /--lengths: expected a whole number of 1 … 128, got "200"/)
+  refused(['--model', model, '--labels', 'joy,fear'], /--labels: expected joy,anger,fear as in .*config\.json, got "joy,fear"/)
   refused(['--model', base, '--labels-count', '0'], /--labels-count: expected a whole number/)
 })
 

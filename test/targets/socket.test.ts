@@ -1,13 +1,16 @@
 /** `kerf serve` and `kerf join` as processes over WebSocket: the bytes of `kerf train`, whatever happens to devices and server. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { FrameType } from '../../runtime/wire/frame.ts'
 import { encodeFrame, FRAME_TYPES } from '../../runtime/wire/frame.ts'
 import { createRandom } from '../../runtime/random.ts'
+import { CONNECTIONS_SPARE } from '../../targets/node/command/serve.ts'
 import { openKernelBuild } from '../kernels.ts'
 import type { Process } from './cli.ts'
 import { adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, pause, readMetrics, readResult, startKerf } from './cli.ts'
@@ -139,6 +142,14 @@ test('a number that is taken, one that is none, and another model', async () => 
   await expectTrained('taken')
 })
 
+const crc32c = createChecksum(await openKernelBuild('scalar'))
+
+function makeFrame(type: FrameType, metadata: Record<string, string>): Uint8Array {
+  return encodeFrame({ type, run: 0, client: 0, epoch: 0, round: 0, step: 0, sequence: 0, tensors: [], metadata }, crc32c)
+}
+
+const HELLO = makeFrame('hello', { name: 'x', client: 'any' })
+
 type Answer = { frames: Uint8Array[]; closed: boolean; code: number }
 
 /** Sends messages over a bare WebSocket and collects what comes back until it closes or falls silent. */
@@ -170,33 +181,50 @@ function errorText({ frames }: Answer): string {
 }
 
 test('garbage is answered by an error or the end of the connection, and the run goes on', async () => {
-  const crc32c = createChecksum(await openKernelBuild('scalar'))
   const random = createRandom(4, 'shuffle')
   const noise = (count: number) => Uint8Array.from({ length: count }, () => Math.floor(random.uniform() * 256))
-  const frame = (type: FrameType, metadata: Record<string, string>) =>
-    encodeFrame({ type, run: 0, client: 0, epoch: 0, round: 0, step: 0, sequence: 0, tensors: [], metadata }, crc32c)
-  const hello = frame('hello', { name: 'x', client: 'any' })
   const { process, url } = await serve('garbage')
   assert.match(errorText(await attack(url, [noise(200)])), /frame-prelude-crc/)
   assert.match(errorText(await attack(url, [noise(10)])), /frame-short/)
   assert.match(errorText(await attack(url, [new Uint8Array(0)])), /frame-short/)
-  assert.match(errorText(await attack(url, [hello.subarray(0, hello.length - 1)])), /frame-length/)
-  assert.match(errorText(await attack(url, [frame('bye', {})])), /frame-type-unexpected/)
-  assert.match(errorText(await attack(url, [frame('hello', { name: '', client: 'any' })])), /hello\.name/)
-  assert.match(errorText(await attack(url, [frame('hello', { name: 'x', client: '1e9' })])), /hello\.client/)
+  assert.match(errorText(await attack(url, [HELLO.subarray(0, HELLO.length - 1)])), /frame-length/)
+  assert.match(errorText(await attack(url, [makeFrame('bye', {})])), /frame-type-unexpected/)
+  assert.match(errorText(await attack(url, [makeFrame('hello', { name: '', client: 'any' })])), /hello\.name/)
+  assert.match(errorText(await attack(url, [makeFrame('hello', { name: 'x', client: '1e9' })])), /hello\.client/)
   const text = await attack(url, ['hello'])
   assert.equal([text.closed, text.code], [true, 1003])
   const large = await attack(url, [noise(1 << 22)])
   assert.equal([large.closed, large.code], [true, 1009])
-  const flood = await attack(url, Array.from({ length: 200 }, () => hello))
+  const flood = await attack(url, Array.from({ length: 200 }, () => HELLO))
   assert.ok(flood.closed)
   // A welcomed stranger that then sends noise frees its place.
-  assert.ok((await attack(url, [hello, noise(100)])).closed)
+  assert.ok((await attack(url, [HELLO, noise(100)])).closed)
   const answer = await fetch(url.replace('ws:', 'http:'))
   assert.is(answer.status, 426)
   assert.is(process.child.exitCode, null)
   for (const run of [...joinAll(url), process]) await expectEnd(run)
   await expectTrained('garbage')
+})
+
+test('strangers who say nothing: no more than the spare connections, each closed after its time, and the run goes on', async () => {
+  const { process, url } = await serve('silent')
+  const greeted = new WebSocket(url)
+  greeted.on('open', () => greeted.send(HELLO))
+  const [welcome] = await once(greeted, 'message') as [Buffer]
+  assert.is(welcome[5], FRAME_TYPES.welcome)
+  const connectionsMax = CLIENTS + CONNECTIONS_SPARE
+  // A connection that never becomes a WebSocket counts and ends as any other.
+  const bare = connect(Number(new URL(url).port), '127.0.0.1').resume()
+  await once(bare, 'connect')
+  const silent = Array.from({ length: connectionsMax - 2 }, () => new WebSocket(url))
+  await Promise.all(silent.map((socket) => once(socket, 'open')))
+  const [refused] = await once(new WebSocket(url), 'error') as [Error]
+  assert.match(refused.message, /socket hang up|ECONNRESET/)
+  await Promise.all([bare, ...silent].map((socket) => once(socket, 'close')))
+  assert.is(greeted.readyState, WebSocket.OPEN)
+  greeted.terminate()
+  for (const run of [...joinAll(url), process]) await expectEnd(run)
+  await expectTrained('silent')
 })
 
 test('the server killed and started again on its port', async () => {

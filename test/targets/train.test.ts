@@ -34,7 +34,8 @@ function readReport(out: string): Report {
 
 function checkPlain({ stdout, stderr }: Outcome): void {
   for (const text of [stdout, stderr]) assert.not.match(text, /[\r\x1b]/)
-  for (const line of stderr.trimEnd().split('\n')) assert.match(line, /^ {0,2}\d+ % \d+\/\d+.* (kerf|sl|sfl|splitlora|fl|central): /)
+  const line = /^( {0,2}\d+ % \d+\/\d+.* (kerf|sl|sfl|splitlora|fl|central): |kernel simd, tile \d+x\d+, 1 thread$)/
+  for (const told of stderr.trimEnd().split('\n')) assert.match(told, line)
 }
 
 function checkMetrics(out: string, clients: number, steps: number, interval: number): void {

@@ -3,20 +3,21 @@ import { EVALUATION_BATCH, openEvaluator } from '../../../runtime/federation/eva
 import type { Evaluation } from '../../../runtime/federation/evaluate.ts'
 import { formatScores, majorityShare, scoreLabels } from '../../../runtime/federation/scores.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
-import type { Kernel } from '../../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../../runtime/model/dataset.ts'
 import { longestOf } from '../../../runtime/split/sampler.ts'
 import { encodeSafetensors } from '../../../runtime/wire/safetensors.ts'
 import { readMaxLength } from '../setting.ts'
 import type { Command } from '../flags.ts'
-import { BUILDS, LENGTH_FLAGS } from '../flags.ts'
-import { host, loadNodeKernel, saveAtomic } from '../host.ts'
+import { LENGTH_FLAGS } from '../flags.ts'
+import { host, saveAtomic } from '../host.ts'
+import type { OpenedKernel } from '../kernel.ts'
+import { openNodeKernel } from '../kernel.ts'
 import { bundledData, openTokenizer, readTokens } from '../model.ts'
 import { createProgress } from '../progress.ts'
 import type { Trained } from '../trained.ts'
 import { TRAINED_FLAGS, openTrained } from '../trained.ts'
 
-async function measure(kernel: Kernel, { model, labels, adapter }: Trained, data: TokenizedDataset): Promise<Evaluation> {
+async function measure({ kernel, stage }: OpenedKernel, { model, labels, adapter }: Trained, data: TokenizedDataset): Promise<Evaluation> {
   const progress = createProgress(process.stderr, { now: host.clock })
   const batches = Math.ceil(data.sequences.length / EVALUATION_BATCH)
   let done = 0
@@ -25,7 +26,7 @@ async function measure(kernel: Kernel, { model, labels, adapter }: Trained, data
     await host.turn()
   }
   try {
-    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longestOf(data), turn)
+    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longestOf(data), { ...stage, turn })
     return await evaluator.run(data, adapter?.vector)
   } finally {
     progress.end()
@@ -42,7 +43,7 @@ function describe({ rows, accuracy, loss, macroF1, confusion }: Evaluation, { mo
   const perLabel = scoreLabels(confusion, labels)
   const report = {
     model: model.name, adapter: adapter?.directory ?? null, data, rows, labels,
-    accuracy, loss, macroF1, majorityAccuracy: majorityShare(perLabel), perLabel, confusion,
+    accuracy, loss, macroF1, majorityAccuracy: majorityShare(perLabel.map((score) => score.rows)), perLabel, confusion,
   }
   return `${JSON.stringify(report, null, 1)}\n`
 }
@@ -57,11 +58,12 @@ export const evaluateCommand: Command = {
     json: { type: 'boolean', default: false, help: 'print the scores as JSON' },
   },
   async run(flags) {
-    const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+    const opened = await openNodeKernel(flags)
+    for (const note of opened.notes) process.stderr.write(`${note}\n`)
     const file = flags.optional('data') ?? bundledData().validation
-    const trained = await openTrained(flags, createChecksum(kernel), { dataFile: file })
+    const trained = await openTrained(flags, createChecksum(opened.kernel), { dataFile: file })
     const data = readTokens(file, openTokenizer(trained.model), trained.labels, readMaxLength(flags, trained.model), flags.on('truncate'))
-    const evaluation = await measure(kernel, trained, data)
+    const evaluation = await measure(opened, trained, data)
     if (flags.has('logits')) writeLogits(flags.text('logits'), evaluation, trained.labels)
     process.stdout.write(flags.on('json') ? describe(evaluation, trained, file) : formatScores(evaluation, trained.labels))
   },

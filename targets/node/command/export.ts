@@ -12,8 +12,8 @@ import { formatTokenizer } from '../../../runtime/model/tokens.ts'
 import { encodeSafetensors } from '../../../runtime/wire/safetensors.ts'
 import type { TensorInput } from '../../../runtime/wire/safetensors.ts'
 import type { Command } from '../flags.ts'
-import { BUILDS } from '../flags.ts'
-import { loadNodeKernel, readText, saveAtomic } from '../host.ts'
+import { readText, saveAtomic } from '../host.ts'
+import { openNodeKernel } from '../kernel.ts'
 import type { Model } from '../model.ts'
 import { readTokenizerFiles } from '../model.ts'
 import type { Trained, TrainedAdapter } from '../trained.ts'
@@ -94,7 +94,7 @@ export const exportCommand: Command = {
   async run(flags) {
     const merge = flags.on('merge'), dtype = flags.choice('dtype', MERGE_DTYPES), out = flags.text('out')
     if (dtype !== 'f32' && !merge) refuse('export-dtype', '--dtype', 'f32, the type of every adapter; others go with --merge', dtype)
-    const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+    const { kernel } = await openNodeKernel(flags, false)
     const trained = await openTrained(flags, createChecksum(kernel), { fallback: true })
     const adapter = trained.adapter ?? refuse('export-adapter', '--adapter', 'a PEFT directory', 'none')
     checkOut(out, trained.model, merge)

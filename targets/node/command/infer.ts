@@ -8,8 +8,8 @@ import type { Dataset } from '../../../runtime/model/dataset.ts'
 import { tokenizeDataset } from '../../../runtime/model/dataset.ts'
 import { readMaxLength } from '../setting.ts'
 import type { Command, Flags } from '../flags.ts'
-import { BUILDS, LENGTH_FLAGS } from '../flags.ts'
-import { loadNodeKernel } from '../host.ts'
+import { LENGTH_FLAGS } from '../flags.ts'
+import { openNodeKernel } from '../kernel.ts'
 import { openTokenizer } from '../model.ts'
 import { TRAINED_FLAGS, openTrained } from '../trained.ts'
 
@@ -18,11 +18,11 @@ type Answer = { label: string; probability: number }
 type Classify = (text: string, name: string) => Answer[]
 
 async function openClassify(flags: Flags): Promise<Classify> {
-  const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+  const { kernel, stage } = await openNodeKernel(flags, false)
   const { model, labels, adapter } = await openTrained(flags, createChecksum(kernel), { fallback: true })
   const tokenizer = openTokenizer(model)
   const maxLength = readMaxLength(flags, model)
-  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, maxLength)
+  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, maxLength, stage)
   return (text, name) => {
     if (text.trim() === '') refuse('infer-text', name, 'a text', 'an empty one')
     const dataset: Dataset = { name, texts: [text], labelNames: labels, labels: new Int32Array(1) }

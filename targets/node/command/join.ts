@@ -8,9 +8,10 @@ import type { TokenizedDataset } from '../../../runtime/model/dataset.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
 import { runDevice } from '../../../runtime/split/device.ts'
 import type { Command, Flags } from '../flags.ts'
-import { BUILDS, MODEL_FLAGS } from '../flags.ts'
-import { host, linkSocket, loadNodeKernel } from '../host.ts'
+import { MODEL_FLAGS } from '../flags.ts'
+import { host, linkSocket } from '../host.ts'
 import { describeInterrupt } from '../interrupt.ts'
+import { KERNEL_FLAGS, MEMORY_FLAG, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel, readMemory } from '../kernel.ts'
 import type { Model } from '../model.ts'
 import { bundledData, modelDirectory, openModel, openTokenizer, readTokens } from '../model.ts'
 import { createProgress } from '../progress.ts'
@@ -48,6 +49,10 @@ export const joinCommand: Command = {
   summary: 'be one device of a run that `kerf serve` holds',
   flags: {
     ...MODEL_FLAGS,
+    ...KERNEL_FLAGS,
+    ...STAGE_FLAGS,
+    ...RECOMPUTE_FLAG,
+    ...MEMORY_FLAG,
     data: { type: 'string', value: 'FILE', help: "this device's own data; without it the bundled sentences" },
     share: { type: 'boolean', default: false, help: "take only this client's share of the data, by the run's partition" },
     client: { type: 'string', value: 'N', default: 'any', help: 'client number to ask for' },
@@ -56,19 +61,21 @@ export const joinCommand: Command = {
   },
   async run(flags) {
     const url = checkAddress(flags.positionals[0])
-    const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+    const opened = await openNodeKernel(flags)
+    const { kernel, stage } = opened
     const crc32c = createChecksum(kernel)
     const client = flags.text('client') === 'any' ? null : flags.integer('client', 0)
     const name = flags.optional('name') ?? (client === null ? `process ${process.pid}` : `client ${client}`)
     const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
     const retryMs = 1000 * flags.number('retry-seconds', 0, true)
+    const memoryBytes = readMemory(flags)
     const progress = createProgress(process.stderr, { now: host.clock })
     let welcomes = 0
     const attend = (socket: WebSocket) => runDevice({
-      name, client, link: linkSocket(socket), host, kernel, crc32c,
+      name, client, link: linkSocket(socket), host, kernel, crc32c, stage, memoryBytes,
       async provide(contract, number) {
         const data = readShare(flags, kernel, model, contract, number)
-        welcomes++
+        if (welcomes++ === 0) opened.lines.forEach(progress.note)
         return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data }
       },
       progress: (step, contract) => progress.update(step, contract.steps, `${name}: ${contract.scheme}`),

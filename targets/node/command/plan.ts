@@ -8,16 +8,22 @@ import type { Device, StepSeconds } from '../../../runtime/federation/forecast.s
 import { doubtSeconds, estimateSteps, formatSteps } from '../../../runtime/federation/forecast.seconds.ts'
 import { FORECAST_LEGEND, formatForecast } from '../../../runtime/federation/forecast.table.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
-import { LABELS_MAX, checkLabels, parseConfig } from '../../../runtime/model/config.ts'
-import type { ModelConfig } from '../../../runtime/model/config.ts'
+import { LABELS_MAX, parseConfig } from '../../../runtime/model/config.ts'
+import type { StageOptions } from '../../../runtime/model/plan.ts'
 import { SCHEMES } from '../../../runtime/split/contract.ts'
 import { CODECS } from '../../../runtime/wire/codec.ts'
 import { RUN_FLAGS, readMaxLength } from '../setting.ts'
 import type { Command, FlagTable, Flags } from '../flags.ts'
-import { BUILDS, MODEL_FLAGS } from '../flags.ts'
-import { loadNodeKernel, readText } from '../host.ts'
+import { MODEL_FLAGS } from '../flags.ts'
+import { readText } from '../host.ts'
+import { KERNEL_FLAGS, MEMORY_FLAG, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel, readMemory } from '../kernel.ts'
+import { chooseLabels } from '../labels.ts'
+import type { Model } from '../model.ts'
 import { modelDirectory } from '../model.ts'
 import { LABELS_ASSUMED, readCuts, readLora, readSchemes } from '../options.ts'
+
+/** A model of which nothing but config.json is read. */
+type PlannedModel = Pick<Model, 'directory' | 'config'>
 
 /** The flags of a run that decide what it takes. */
 function runFlags(): FlagTable {
@@ -25,19 +31,20 @@ function runFlags(): FlagTable {
   return Object.fromEntries(names.map((name) => [name, RUN_FLAGS[name]]))
 }
 
-function countLabels(flags: Flags, config: ModelConfig): number {
+function countLabels(flags: Flags, model: PlannedModel): number {
   if (flags.has('labels-count')) return flags.integer('labels-count', 1, LABELS_MAX)
-  if (config.labels.length > 0) return config.labels.length
-  return flags.has('labels') ? checkLabels(flags.list('labels'), '--labels').length : LABELS_ASSUMED
+  return chooseLabels(flags, model, flags.optional('adapter'))?.length ?? LABELS_ASSUMED
 }
 
-function readInput(flags: Flags, config: ModelConfig): ForecastInput {
+function readInput(flags: Flags, model: PlannedModel, stage: StageOptions): ForecastInput {
+  const { config } = model
   const longest = readMaxLength(flags, { config })
   return {
-    config, labels: countLabels(flags, config),
+    config, labels: countLabels(flags, model),
     adapter: readLora(flags), cuts: readCuts(flags, flags.integer('clients', 1, 4096), config.layers),
     batch: flags.integer('batch', 1, 4096), tokens: flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest, longest,
     interval: flags.integer('interval', 1), codec: flags.choice('codec', CODECS),
+    stage, memoryBytes: readMemory(flags),
   }
 }
 
@@ -69,6 +76,10 @@ export const planCommand: Command = {
   summary: 'memory, bytes on the link and work of a run, before anything runs',
   flags: {
     ...MODEL_FLAGS,
+    ...KERNEL_FLAGS,
+    ...STAGE_FLAGS,
+    ...RECOMPUTE_FLAG,
+    ...MEMORY_FLAG,
     scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` },
     ...runFlags(),
     lengths: { type: 'string', value: 'TOKENS', help: 'tokens of each text in a step; --max-length unless given' },
@@ -78,10 +89,10 @@ export const planCommand: Command = {
     json: { type: 'boolean', default: false, help: 'print the plan as JSON' },
   },
   async run(flags) {
-    const kernel = await loadNodeKernel(flags.choice('build', BUILDS))
+    const { kernel, stage } = await openNodeKernel(flags, false)
     const directory = modelDirectory(flags.optional('model'))
     const file = join(directory, 'config.json')
-    const input = readInput(flags, parseConfig(readText(file), file))
+    const input = readInput(flags, { directory, config: parseConfig(readText(file), file) }, stage)
     const devices = readDevices(flags, input.cuts.length)
     const crc32c = createChecksum(kernel)
     const plans: Plan[] = readSchemes(flags).map((scheme) => {

@@ -10,6 +10,7 @@ import type { Connect } from '../conduct.ts'
 import { conduct, openWorker } from '../conduct.ts'
 import type { Command } from '../flags.ts'
 import { linkPort } from '../host.ts'
+import { packKernel, readMemory } from '../kernel.ts'
 import { readSchemes } from '../options.ts'
 import { writeReport } from '../output.ts'
 import type { Setting } from '../setting.ts'
@@ -21,21 +22,23 @@ function shareOut({ kernel, train, labels }: Setting, { partition: how, cuts, se
 }
 
 /** Starts a worker for each device and joins it to the server by a message port. */
-function connectWorkers({ kernel, model, train }: Setting, shares: readonly number[][]): Connect {
-  return async ({ server }) => {
+function connectWorkers({ flags, kernel, model, train, stage: asked }: Setting, shares: readonly number[][]): Connect {
+  return async ({ server }, { scheme }) => {
+    // Devices run side by side; only one that has all data for itself has threads to spare.
+    const memoryBytes = readMemory(flags)
+    const stage = { ...asked, threads: scheme === 'central' ? asked.threads : 1 }
     let fail: (error: Error) => void
     const failed = new Promise<never>((_, reject) => { fail = reject })
     const workers = shares.map((share, client) => {
-      const { control, worker, close } = openWorker()
+      // A worker that fails does not come back, and a run without its data would not be the one asked for.
+      const stop = (error: Error) => fail(new KerfError('device', `device ${client}`, `device ${client}: ${error.message}`))
+      const worker = openWorker(stop)
       const { port1, port2 } = new MessageChannel()
       void server.attend(linkPort(port1))
       const data = selectSamples(train, share)
-      const job = { module: kernel.module, build: kernel.build, modelDirectory: model.directory, name: `device ${client}`, client, data }
-      // A worker that fails does not come back, and a run without its data would not be the one asked for.
-      const stop = (error: Error) => fail(new KerfError('device', `device ${client}`, `device ${client}: ${error.message}`))
-      void control.device(job, Comlink.transfer(port2, [port2 as unknown as Transferable])).catch(stop)
-      worker.on('error', stop)
-      return { close }
+      const job = { kernel: packKernel(kernel), stage, memoryBytes, modelDirectory: model.directory, name: `device ${client}`, client, data }
+      void worker.control.device(job, Comlink.transfer(port2, [port2 as unknown as Transferable])).catch(stop)
+      return worker
     })
     return { failed, close: () => { for (const worker of workers) worker.close() } }
   }

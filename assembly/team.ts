@@ -1,0 +1,102 @@
+/**
+ * Threads: instances of this module on one shared memory, each with an index of its own. All of them run the same
+ * block function, each on its share of the rows, heads or outputs, and meet at barriers; no sum is ever split, so that
+ * their number changes no bit. The builds without shared memory have a team of one.
+ *
+ * The team's record, zero at first:
+ *   0 arrived   threads at the barrier
+ *   4 passed    barriers passed
+ *   8 job       jobs given out
+ *  12 what      JOB_FORWARD, JOB_BACKWARD or JOB_STOP
+ *  16 arguments of the job, nine words
+ */
+
+export const JOB_STOP: i32 = 0
+export const JOB_FORWARD: i32 = 1
+export const JOB_BACKWARD: i32 = 2
+
+const PASSED: usize = 4
+const JOB: usize = 8
+const WHAT: usize = 12
+const ARGUMENTS: usize = 16
+const TEAM_BYTES: i32 = 64
+/** Loads before a thread asks its host to sleep: some ten microseconds, longer than the host takes between two blocks. */
+const SPINS: i32 = 20000
+
+let team: usize = 0
+let index: i32 = 0
+let count: i32 = 1
+
+/** Bytes of a team's record. */
+export function teamBytes(): i32 {
+  return TEAM_BYTES
+}
+
+/** Makes this instance thread `threadIndex` of `threadCount`, whose record is at `address`. Only thread 0 may be given work. */
+export function joinTeam(address: usize, threadIndex: i32, threadCount: i32): void {
+  if (!ASC_FEATURE_THREADS) return
+  team = address
+  index = threadIndex
+  count = threadCount
+}
+
+@inline export function threadIndex(): i32 {
+  return ASC_FEATURE_THREADS ? index : 0
+}
+
+@inline export function threadCount(): i32 {
+  return ASC_FEATURE_THREADS ? count : 1
+}
+
+/** Where share `part` of `parts` of n begins; all shares but the last are equally large. */
+@inline export function shareBegin(n: i32, part: i32, parts: i32): i32 {
+  return min(n, (n + parts - 1) / parts * part)
+}
+
+/**
+ * Returns when every thread of the team has come here. It never sleeps: threads do equal shares, and an engine was seen
+ * to lose memory.atomic.wait32 in code that it had not yet optimised (V8 11.3).
+ */
+export function barrier(): void {
+  if (!ASC_FEATURE_THREADS || count == 1) return
+  const seen = atomic.load<i32>(team, PASSED)
+  if (atomic.add<i32>(team, 1) == count - 1) {
+    atomic.store<i32>(team, 0)
+    atomic.add<i32>(team, 1, PASSED)
+  } else while (atomic.load<i32>(team, PASSED) == seen) {}
+}
+
+/** Thread 0 tells the others what all now do; a team of one needs nobody told. */
+export function giveJob(what: i32, a0: usize, a1: usize, a2: usize, a3: usize, a4: i32, a5: i32, a6: i32, a7: usize, a8: usize = 0): void {
+  if (!ASC_FEATURE_THREADS || count == 1 || index != 0) return
+  store<i32>(team, what, WHAT)
+  store<usize>(team, a0, ARGUMENTS); store<usize>(team, a1, ARGUMENTS + 4)
+  store<usize>(team, a2, ARGUMENTS + 8); store<usize>(team, a3, ARGUMENTS + 12)
+  store<i32>(team, a4, ARGUMENTS + 16); store<i32>(team, a5, ARGUMENTS + 20)
+  store<i32>(team, a6, ARGUMENTS + 24); store<usize>(team, a7, ARGUMENTS + 28)
+  store<usize>(team, a8, ARGUMENTS + 32)
+  atomic.add<i32>(team, 1, JOB)
+  atomic.notify(team + JOB, count)
+}
+
+/** Looks some time for a job after job number `seen`; whether there is one. */
+export function findJob(seen: i32): bool {
+  if (!ASC_FEATURE_THREADS) return false
+  for (let spins = 0; spins < SPINS; spins++) if (atomic.load<i32>(team, JOB) != seen) return true
+  return false
+}
+
+/** What the job is. */
+@inline export function jobKind(): i32 {
+  return load<i32>(team, WHAT)
+}
+
+/** Argument i of the job. */
+@inline export function jobArgument(i: usize): usize {
+  return load<usize>(team + ARGUMENTS + (i << 2))
+}
+
+/** Tells the other threads to end. */
+export function dismissTeam(): void {
+  giveJob(JOB_STOP, 0, 0, 0, 0, 0, 0, 0, 0)
+}

@@ -1,0 +1,31 @@
+/** How a stage fits a budget of memory: first what changes no bit, then what holds frozen weights in fewer. */
+import { KerfError, refuse } from '../error.ts'
+import type { KernelExports } from '../kernel/abi.ts'
+import { WEIGHT_FORMATS } from '../kernel/format.ts'
+import type { StageSpec } from './plan.ts'
+import { planStage } from './plan.ts'
+
+/** From the fastest and most exact to the smallest; a stage of one block has nothing to compute again. */
+function variants(spec: StageSpec): StageSpec[] {
+  const formats = WEIGHT_FORMATS.slice(WEIGHT_FORMATS.indexOf(spec.format ?? 'f32'))
+  const ways = spec.recompute || spec.training === 'none' ? [spec.recompute ?? false] : [false, true]
+  return formats.flatMap((format) => ways.map((recompute) => ({ ...spec, format, recompute })))
+}
+
+/** Bytes of the variant's plan; over every budget where 32 bits can't address it. */
+function measure(variant: StageSpec, kernel: KernelExports): number {
+  try {
+    return planStage(variant, kernel).memory.bytes
+  } catch (error) {
+    if (error instanceof KerfError && error.code === 'plan.bytes') return Infinity
+    throw error
+  }
+}
+
+/** The first variant of `spec` whose linear memory is at most `memoryBytes`; refuses `stage.memory` when none is. */
+export function fitStage(spec: StageSpec, memoryBytes: number, kernel: KernelExports): StageSpec {
+  const sizes = variants(spec).map((variant) => ({ variant, bytes: measure(variant, kernel) }))
+  const fitting = sizes.find(({ bytes }) => bytes <= memoryBytes)
+  const smallest = Math.min(...sizes.map(({ bytes }) => bytes))
+  return fitting?.variant ?? refuse('stage.memory', 'memory', `at least ${smallest} bytes for blocks ${spec.from} … ${spec.to}`, memoryBytes)
+}
