@@ -213,7 +213,8 @@ test('flags out of range, of another kind, unknown or without a value', async ()
     [{ scheduler: 'random' }, /--scheduler: expected longest-backward, longest-tail, fifo, got "random"/],
     [{ codec: 'f8' }, /--codec: expected f32, f16, int8, got "f8"/],
     [{ scheme: 'split' }, /--scheme: expected kerf, sl, sfl, splitlora, fl, central, got "split"/], [{ scheme: 'kerf,' }, /--scheme: /],
-    [{ scheme: 'splitlora', scheduler: 'fifo' }, /--scheduler: expected longest-backward: /], [{ build: 'fast' }, /--build: expected simd, scalar, got "fast"/],
+    [{ scheme: 'splitlora', scheduler: 'fifo' }, /--scheduler: expected longest-backward: /],
+    [{ build: 'fast' }, /--build: expected auto, simd, scalar, got "fast"/],
     [{ 'eval-every': 0 }, /--eval-every: /], [{ 'checkpoint-every': -1 }, /--checkpoint-every: /], [{ 'deadline-seconds': 0 }, /--deadline-seconds: /],
     [{ out: file }, /--out: expected a directory, got ".*, a file"/], [{ out: join(file, 'below') }, /--out: expected a directory, got ".*, a file"/],
   ])
