@@ -1,6 +1,7 @@
 /**
  * What the processor can do at most with this build's arithmetic: the instruction mix of
- * the product's inner tile (`matmul.simd.ts`) with every operand in a register, no memory.
+ * the product's inner tiles (`matmul.tile.ts`) with every operand in a register, no memory.
+ * At 128 bits: a host that pairs vectors into wider ones (V8 14) may pass it.
  *
  *   per step   p = p·one of seven accumulators, s = s + one of seven others; fused: s = s·one + one of fourteen
  *

@@ -1,16 +1,19 @@
 /** All that `kerf bench` measures, in order: the peak, whole steps, the step's parts, operations alone, the peak again. */
+import type { TileRate } from '../kernel/calibrate.ts'
+import { calibrate } from '../kernel/calibrate.ts'
 import type { Kernel } from '../kernel/load.ts'
 import { layoutOf } from '../model/layout.ts'
+import type { Stage } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 import type { Part } from './breakdown.ts'
-import { breakdownBytes, listParts } from './breakdown.ts'
+import { breakdownBytes, listParts, runPart } from './breakdown.ts'
 import type { Cost } from './cost.ts'
 import type { MeasureOptions, Timer } from './measure.ts'
 import { measure, measureTogether } from './measure.ts'
 import type { Operation } from './operations.ts'
 import { adamwOperation, listOperations, listProducts, openArena } from './operations.ts'
 import { PRESETS, presetConfig } from './presets.ts'
-import type { DeviceProfile, HostInfo, OperationRate, PartRate } from './profile.ts'
+import type { DeviceProfile, HostInfo, KernelInfo, OperationRate, PartRate } from './profile.ts'
 import { PROFILE_FORMAT, PROFILE_VERSION } from './profile.ts'
 import type { StepShape, StepTime } from './step.ts'
 import { gflopsOf, openStep, rateStep, stepCalls, stepSizes } from './step.ts'
@@ -46,14 +49,15 @@ async function measurePeak({ kernel, timer, options }: BenchInput): Promise<numb
 }
 
 function chooseOperations({ shape, quick }: BenchInput): Operation[] {
-  const { config, adapter, labels, cut, length } = shape
+  const { config, adapter, labels, cut, length, stage } = shape
+  const format = stage?.format ?? 'f32'
   const rows = quick ? QUICK_ROWS : OPERATION_ROWS
   const widths = ({ hiddenSize, intermediateSize }: { hiddenSize: number; intermediateSize: number }) => `${hiddenSize} ${intermediateSize}`
   const all = quick ? [config] : [config, ...PRESETS.map(presetConfig)]
   const configs = all.filter((other, index) => all.findIndex((first) => widths(first) === widths(other)) === index)
   return [
-    ...configs.sort((a, b) => a.hiddenSize - b.hiddenSize).flatMap((other) => rows.flatMap((N) => listProducts(other, N))),
-    ...rows.flatMap((N) => listOperations(config, N, length)),
+    ...configs.sort((a, b) => a.hiddenSize - b.hiddenSize).flatMap((other) => rows.flatMap((N) => listProducts(other, N, format))),
+    ...rows.flatMap((N) => listOperations(config, N, length, format)),
     adamwOperation(layoutOf(config, adapter, labels, 0, cut).count),
   ]
 }
@@ -70,25 +74,48 @@ function createCounter({ on }: BenchInput, total: number): Counter {
   return { next: (text) => on(begun++, total, text), within: (text) => on(begun - 1, total, text) }
 }
 
-/** Steps of every size, the largest together with its parts. The stage's memory is free again afterwards. */
-async function measureSteps(input: BenchInput, sizes: readonly number[][], { next, within }: Counter) {
-  const { kernel, shape, weights, timer, options } = input
-  const { hiddenSize, intermediateSize } = shape.config
-  const stage = await openStep(kernel, shape, weights, breakdownBytes(shape.batch * shape.length, hiddenSize, intermediateSize))
+type Stepping = { lengths: readonly number[]; stage: Stage; parts: readonly Part[]; within(what: string): void }
+
+/** A step's halves, and `parts` of it in turn with them. */
+async function measureStep({ timer, options }: BenchInput, { lengths, stage, parts, within }: Stepping): Promise<{ step: StepTime; parts: PartRate[] }> {
+  const { forward, backward } = stepCalls(stage, lengths)
+  const works = [{ run: forward }, { run: backward, before: forward }, ...parts.map((part) => ({ run: () => runPart(part) }))]
+  const [one, other, ...rest] = await measureTogether(timer, works, options, within)
+  return { step: rateStep(stage, lengths, one.ms, other.ms), parts: parts.map((part, index) => ratePart(part, rest[index].ms)) }
+}
+
+const nameStep = (lengths: readonly number[]) => `step of ${lengths.reduce((sum, length) => sum + length, 0)} rows`
+
+/** Steps of some sizes. The stage's memory is free again afterwards. */
+async function measureSizes(input: BenchInput, sizes: readonly number[][], { next, within }: Counter): Promise<StepTime[]> {
+  const { kernel, shape, weights } = input
+  if (sizes.length === 0) return []
+  const stage = await openStep(kernel, shape, weights)
   const steps: StepTime[] = []
-  let parts: readonly PartRate[] = []
-  for (const lengths of sizes) {
-    const text = `step of ${lengths.reduce((sum, length) => sum + length, 0)} rows`
-    next(text)
-    const { forward, backward } = stepCalls(stage, lengths)
-    forward()
-    const list = lengths === sizes[sizes.length - 1] ? listParts(stage, lengths) : []
-    const works = [forward, backward, ...list.map(({ run }) => run)]
-    const [one, other, ...rest] = await measureTogether(timer, works, options, (what) => within(`${text}: ${what}`))
-    steps.push(rateStep(stage, lengths, one.ms, other.ms))
-    parts = list.map((part, index) => ratePart(part, rest[index].ms))
+  try {
+    for (const lengths of sizes) {
+      next(nameStep(lengths))
+      const { step } = await measureStep(input, { lengths, stage, parts: [], within: (what) => within(`${nameStep(lengths)}: ${what}`) })
+      steps.push(step)
+    }
+  } finally {
+    stage.close()
   }
-  return { steps, parts }
+  return steps
+}
+
+/** One step on one thread together with its parts. */
+async function measureWhole(input: BenchInput, lengths: readonly number[], { next, within }: Counter) {
+  const { kernel, shape, weights } = input
+  const { config: { hiddenSize, intermediateSize }, batch, length } = shape
+  next(`parts of a ${nameStep(lengths)}`)
+  const alone = { ...shape, stage: { ...shape.stage, threads: 1 } }
+  const stage = await openStep(kernel, alone, weights, breakdownBytes(batch * length, hiddenSize, intermediateSize))
+  stepCalls(stage, lengths).forward()
+  const { step, parts } = await measureStep(input, {
+    lengths, stage, parts: listParts(stage, lengths), within: (what) => within(`parts of a ${nameStep(lengths)}: ${what}`),
+  })
+  return { whole: step, parts }
 }
 
 async function measureOperations({ kernel, timer, options }: BenchInput, operations: readonly Operation[], { next }: Counter) {
@@ -111,21 +138,39 @@ function ratePart({ phase, operation, count, cost }: Part, ms: number): PartRate
   return { phase, operation, count, ms, ...rateOf(cost, ms) }
 }
 
-/** Refuses `plan.bytes` where the step or an operation takes over 4 GiB, `bench-clock` for a clock that stands still. */
+/** Every tile's rate, the fastest first; none where a build has but one way to multiply. */
+async function measureTiles({ kernel, timer }: BenchInput): Promise<TileRate[]> {
+  if (kernel.exports.tileCount() === 1) return []
+  return calibrate(kernel.module, kernel.exports, kernel.build !== 'relaxed', timer.clock)
+}
+
+function describeKernel({ kernel: { build, tile }, kernelBytes: bytes, shape: { stage } }: BenchInput): KernelInfo {
+  return { build, bytes, tile, threads: stage?.threads ?? 1, dtype: stage?.format ?? 'f32' }
+}
+
+/**
+ * Whole steps run as `shape.stage` says, all else on one thread. Refuses `plan.bytes` where the step or an operation takes
+ * over 4 GiB, `bench-clock` for a clock that stands still, `kernel.tile` where a tile multiplies wrongly.
+ */
 export async function runBench(input: BenchInput): Promise<DeviceProfile> {
-  const { kernel, kernelBytes, host, shape, quick } = input
+  const { host, shape, quick } = input
   const sizes = stepSizes(shape, quick ? QUICK_ROWS : STEP_ROWS)
+  const largest = sizes[sizes.length - 1]
+  const kernel = describeKernel(input)
+  const apart = kernel.threads > 1 ? sizes : sizes.slice(0, -1)
   const operations = chooseOperations(input)
-  const counter = createCounter(input, sizes.length + operations.length + 2)
+  const counter = createCounter(input, apart.length + operations.length + 3)
   counter.next('peak')
   const before = await measurePeak(input)
-  const { steps, parts } = await measureSteps(input, sizes, counter)
+  const tiles = await measureTiles(input)
+  const times = await measureSizes(input, apart, counter)
+  const { whole, parts } = await measureWhole(input, largest, counter)
   const rates = await measureOperations(input, operations, counter)
   counter.next('peak again')
   const after = await measurePeak(input)
   counter.next('measured')
   return {
-    format: PROFILE_FORMAT, version: PROFILE_VERSION, kernel: { build: kernel.build, bytes: kernelBytes }, host,
-    peakGflops: Math.max(before, after), operations: rates, step: describeStep(input), steps, parts,
+    format: PROFILE_FORMAT, version: PROFILE_VERSION, kernel, host, peakGflops: Math.max(before, after), tiles, operations: rates,
+    step: describeStep(input), steps: kernel.threads > 1 ? times : [...times, whole], whole, parts,
   }
 }

@@ -3,9 +3,13 @@
  *
  * flops: IEEE operations as the scalar form in `assembly/` writes them: adds, multiplications, divisions, roots, minima,
  * maxima, roundings; a multiply-add counts two. Moves, bit operations and integers count none.
- * bytes: each tensor that is read or written once, one that is added to twice; scratch counts none.
+ * bytes: each tensor that is read or written once, one that is added to twice; scratch counts none. Frozen weights count
+ * in the format that they are held in, and one multiplication for each value that is widened from it.
  * N rows, S sequences, T rows of one, C width, F hidden, H heads, O outputs, I inputs, R rank, V vocabulary, K classes.
  */
+
+import type { WeightFormat } from '../kernel/format.ts'
+import { formatBytes } from '../kernel/format.ts'
 
 /** `multiplyAdds` are those of matrix products, two flops each, which `flops` includes. */
 export type Cost = { multiplyAdds: number; flops: number; bytes: number }
@@ -38,21 +42,31 @@ export function productCost(N: number, O: number, I: number, accumulate = false)
   return cost(N * O * I, 0, N * O + N * I + O * I + (accumulate ? O * I : 0))
 }
 
-/** y [N, O] and t [N, R]; R 0: no adapter. */
-export function linearCost(N: number, O: number, I: number, R: number): Cost {
-  return cost(N * (O * I + R * (O + I)), N * R, N * I + O * I + O + N * O + R * (O + I + N))
+/** What reading `rows` rows of a frozen matrix takes, int8's scales included. */
+function readCost(format: WeightFormat, rows: number, width: number): { flops: number; bytes: number } {
+  const count = rows * width
+  return { flops: format === 'f32' ? 0 : count, bytes: count * formatBytes(format) + (format === 'int8' ? FLOAT_BYTES * rows : 0) }
 }
 
-export type LinearBackward = { N: number; O: number; I: number; R: number; wanted: boolean; accumulate: boolean; weight?: boolean }
+/** y [N, O] and t [N, R]; R 0: no adapter. */
+export function linearCost(N: number, O: number, I: number, R: number, format: WeightFormat): Cost {
+  const weight = readCost(format, O, I)
+  return cost(N * (O * I + R * (O + I)), N * R + weight.flops, N * I + O + N * O + R * (O + I + N), weight.bytes)
+}
+
+export type LinearBackward = {
+  N: number; O: number; I: number; R: number; format: WeightFormat; wanted: boolean; accumulate: boolean; weight?: boolean
+}
 
 /** `wanted`: dx is computed; `accumulate`: it is added to; `weight`: weight and bias are trained too. */
-export function linearBackwardCost({ N, O, I, R, wanted, accumulate, weight = false }: LinearBackward): Cost {
+export function linearBackwardCost({ N, O, I, R, format, wanted, accumulate, weight = false }: LinearBackward): Cost {
+  const frozen = wanted ? readCost(format, O, I) : { flops: 0, bytes: 0 }
   const products = (wanted ? O * I + R * I : 0) + R * (2 * O + I) + (weight ? O * I : 0)
-  const dx = wanted ? O * I + N * I * (accumulate ? 2 : 1) : 0
+  const dx = wanted ? N * I * (accumulate ? 2 : 1) : 0
   // Both adapter matrices, their gradients, t; and the layer's input wherever a gradient multiplies it.
   const pairs = R > 0 ? 3 * R * (O + I) + R * N : 0
   const x = R > 0 || weight ? N * I : 0
-  return cost(N * products, N * R + (weight ? N * O : 0), N * O + dx + pairs + x + (weight ? 2 * (O * I + O) : 0))
+  return cost(N * products, N * R + (weight ? N * O : 0) + frozen.flops, N * O + dx + pairs + x + (weight ? 2 * (O * I + O) : 0), frozen.bytes)
 }
 
 /** `lengths` counts each sequence's rows. */
@@ -78,10 +92,14 @@ export const softmaxCost = (N: number, K: number): Cost => cost(0, SOFTMAX * N *
 /** Maximum, difference, exp, sum, factor. */
 export const crossEntropyCost = (N: number, K: number): Cost => cost(0, (EXP + 4) * N * K, 2 * N * K + 2 * N)
 /** Three tables' rows, and ids. */
-export const embeddingCost = (N: number, C: number): Cost => cost(0, 2 * N * C, 4 * N * C + N)
+export function embeddingCost(N: number, C: number, format: WeightFormat): Cost {
+  const tables = readCost(format, 3 * N, C)
+  return cost(0, 2 * N * C + tables.flops, N * C + N, tables.bytes)
+}
 export const addCost = (n: number): Cost => cost(0, n, 3 * n)
 /** Rows copied, or with `add` added to others. */
 export const gatherCost = (N: number, C: number, add = false): Cost => cost(0, add ? N * C : 0, (add ? 3 : 2) * N * C + N)
+export const copyCost = (n: number): Cost => cost(0, 0, 2 * n)
 export const fillCost = (n: number): Cost => cost(0, 0, n)
 /** Parameters and two moments are read and written, gradients read. */
 export const adamwCost = (n: number): Cost => cost(0, ADAMW * n, 7 * n)

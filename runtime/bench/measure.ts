@@ -8,6 +8,9 @@ import { refuse } from '../error.ts'
 /** What a target hands in: milliseconds from any start, and a turn of its event loop, so that a signal comes through. */
 export type Timer = { clock(): number; turn(): Promise<void> }
 
+/** `before` runs ahead of each call and is not timed: for what uses up what it works on. */
+export type Work = { run(): void; before?(): void }
+
 export type MeasureOptions = {
   /** The warm-up takes at least `warmMs`, and at most `warmMsMax` and one batch. */
   warmMs: number
@@ -36,10 +39,22 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]
 }
 
-function timeCalls({ clock }: Timer, work: () => void, calls: number): number {
+function timeCalls({ clock }: Timer, { run, before }: Work, calls: number): number {
+  if (before) return timeApart(clock, run, before, calls)
   const begin = clock()
-  for (let call = 0; call < calls; call++) work()
+  for (let call = 0; call < calls; call++) run()
   return clock() - begin
+}
+
+function timeApart(clock: () => number, run: () => void, before: () => void, calls: number): number {
+  let ms = 0
+  for (let call = 0; call < calls; call++) {
+    before()
+    const begin = clock()
+    run()
+    ms += clock() - begin
+  }
+  return ms
 }
 
 /** Calls that fill a sample when `calls` took `ms`; twice as many where the clock saw next to nothing. */
@@ -49,7 +64,7 @@ function fillSample(ms: number, calls: number, sampleMs: number): number {
 }
 
 /** Runs the warm-up and returns the calls of a sample. */
-async function warmUp(timer: Timer, work: () => void, { warmMs, warmMsMax, sampleMs }: MeasureOptions): Promise<number> {
+async function warmUp(timer: Timer, work: Work, { warmMs, warmMsMax, sampleMs }: MeasureOptions): Promise<number> {
   const begin = timer.clock()
   let before = Infinity
   for (let calls = 1; ;) {
@@ -66,7 +81,7 @@ async function warmUp(timer: Timer, work: () => void, { warmMs, warmMsMax, sampl
   }
 }
 
-type Run = { work: () => void; calls: number; times: number[] }
+type Run = { work: Work; calls: number; times: number[] }
 
 async function takeSample(timer: Timer, run: Run, sampleMs: number): Promise<void> {
   const ms = timeCalls(timer, run.work, run.calls)
@@ -83,7 +98,7 @@ async function takeSample(timer: Timer, run: Run, sampleMs: number): Promise<voi
  * alike. `on` is told before each warm-up and round. Refuses `bench-clock` for a clock that stands still.
  */
 export async function measureTogether(
-  timer: Timer, works: readonly (() => void)[], options: MeasureOptions, on: (what: string) => void = () => {},
+  timer: Timer, works: readonly Work[], options: MeasureOptions, on: (what: string) => void = () => {},
 ): Promise<Timing[]> {
   const { sampleMs, samples, samplesMin, budgetMs } = options
   const runs: Run[] = []
@@ -103,5 +118,5 @@ export async function measureTogether(
 
 /** Measures one work. Refuses `bench-clock` for a clock that stands still. */
 export async function measure(timer: Timer, work: () => void, options: MeasureOptions): Promise<Timing> {
-  return (await measureTogether(timer, [work], options))[0]
+  return (await measureTogether(timer, [{ run: work }], options))[0]
 }

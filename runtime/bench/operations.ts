@@ -3,9 +3,12 @@
  * N rows of S sequences of T rows, C width, F hidden, H heads, D = C / H, V vocabulary, P adapter parameters.
  */
 import type { KernelExports } from '../kernel/abi.ts'
+import type { WeightFormat } from '../kernel/format.ts'
+import { formatBytes, formatCode } from '../kernel/format.ts'
 import type { Kernel } from '../kernel/load.ts'
-import { PAGE_BYTES, instantiate } from '../kernel/load.ts'
+import { PAGE_BYTES, createMemory, instantiate } from '../kernel/load.ts'
 import { createPlanner } from '../kernel/plan.ts'
+import { LINEAR_BYTES, writeLinear } from '../kernel/records.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { createRandom } from '../random.ts'
 import type { Cost } from './cost.ts'
@@ -53,10 +56,10 @@ function defineOperation<Name extends string>({ floats, scratch, write, call, ..
 export async function openArena(kernel: Kernel, operations: readonly Operation[]): Promise<Arena> {
   const bytes = Math.max(...operations.map((operation) => operation.bytes(kernel)))
   const pages = bytes / PAGE_BYTES
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+  const memory = createMemory(pages, false)
   const { buffer } = memory
   const views = { f32: new Float32Array(buffer), i32: new Int32Array(buffer), bytes: new Int8Array(buffer) }
-  return { kernel: await instantiate(kernel.module, memory), memory: views, shared: kernel }
+  return { kernel: await instantiate(kernel.module, memory, kernel.tile), memory: views, shared: kernel }
 }
 
 /** `rows` in sequences of at most `length`, as a ragged batch lays them out. */
@@ -76,8 +79,46 @@ export function drawIds(N: number, vocabulary: number): Int32Array {
   return Int32Array.from({ length: N }, () => random.below(vocabulary))
 }
 
-/** The three forms of the block's widest product, [N, C] to [N, F]. */
-export function listProducts({ hiddenSize: I, intermediateSize: O }: ModelConfig, N: number): Operation[] {
+/** Room of a frozen matrix, in f32. */
+function formatFloats(format: WeightFormat, rows: number, width: number): number {
+  return Math.ceil((rows * width * formatBytes(format)) / 4)
+}
+
+/** Makes drawn bits a matrix of `format`: halves below 2, so that none is infinite; bytes and f32 are fine as they are. */
+function settleFormat({ f32: { buffer } }: Memory, format: WeightFormat, address: number, values: number): void {
+  if (format !== 'f16') return
+  const halves = new Uint16Array(buffer, address, values)
+  for (let i = 0; i < values; i++) halves[i] &= 0xbfff
+}
+
+/** The layer from [N, C] to [N, F] with its weight in a narrow format, widened while it is packed. */
+function listNarrowLinear({ hiddenSize: I, intermediateSize: O }: ModelConfig, N: number, format: WeightFormat): Operation[] {
+  const sizes = `${N} × ${I} → ${O}, ${format}`
+  const floats = { y: N * O, x: N * I, weight: formatFloats(format, O, I), scales: O, bias: O, record: LINEAR_BYTES / 4 }
+  const scratch = (kernel: KernelExports) => kernel.linearScratchBytes(N, I, O, 0)
+  const write = (memory: Memory, { weight, scales, bias, record }: Addresses<'weight' | 'scales' | 'bias' | 'record'>) => {
+    settleFormat(memory, format, weight, O * I)
+    writeLinear(memory.f32.buffer, record, {
+      weight, bias, loraA: 0, loraB: 0, dWeight: 0, dBias: 0, dLoraA: 0, dLoraB: 0, inputs: I, outputs: O, rank: 0, scale: 0,
+      format: formatCode(format), scales,
+    })
+  }
+  return [
+    defineOperation({
+      operation: 'linear', sizes, rows: N, cost: count.linearCost(N, O, I, 0, format), floats, scratch, write,
+      call: (kernel, { y, x, record }, rest) => kernel.linear(y, 0, x, record, N, rest),
+    }),
+    defineOperation({
+      operation: 'linearBackward', sizes, rows: N, floats, scratch, write,
+      cost: count.linearBackwardCost({ N, O, I, R: 0, format, wanted: true, accumulate: false }),
+      call: (kernel, { y, x, record }, rest) => kernel.linearBackward(x, y, 0, 0, record, N, 0, rest),
+    }),
+  ]
+}
+
+/** The three forms of the block's widest product, [N, C] to [N, F], and its frozen layer where that is held in less than f32. */
+export function listProducts(config: ModelConfig, N: number, format: WeightFormat): Operation[] {
+  const { hiddenSize: I, intermediateSize: O } = config
   const sizes = `${N} × ${I} → ${O}`
   const floats = { y: N * O, x: N * I, w: O * I }
   return [
@@ -93,6 +134,7 @@ export function listProducts({ hiddenSize: I, intermediateSize: O }: ModelConfig
       operation: 'matmulBackwardWeight', sizes, rows: N, cost: count.productCost(N, O, I, true), floats, scratch: (kernel) => kernel.productScratchBytes(I),
       call: (kernel, { y, x, w }, scratch) => kernel.matmulBackwardWeight(w, y, x, N, O, I, 1, scratch),
     }),
+    ...(format === 'f32' ? [] : listNarrowLinear(config, N, format)),
   ]
 }
 
@@ -131,9 +173,8 @@ function listNorms({ hiddenSize: C }: ModelConfig, N: number): Operation[] {
   ]
 }
 
-function listActivations(config: ModelConfig, N: number, length: number): Operation[] {
-  const { hiddenSize: C, intermediateSize: F, heads: H, vocabSize: V, positionsMax, typesMax } = config
-  const n = N * F, lengths = cutRows(N, length), S = lengths.length, K = Math.min(N, length)
+function listActivations({ hiddenSize: C, intermediateSize: F, heads: H }: ModelConfig, N: number, length: number): Operation[] {
+  const n = N * F, K = Math.min(N, length)
   return [
     defineOperation({
       operation: 'gelu', sizes: `${N} × ${F}`, rows: N, cost: count.geluCost(n), floats: { out: n, x: n },
@@ -148,15 +189,32 @@ function listActivations(config: ModelConfig, N: number, length: number): Operat
       call: (kernel, { out, x }) => kernel.softmax(out, x, N * H, K),
     }),
     defineOperation({
-      operation: 'embedding', sizes: `${N} × ${C} of ${V}`, rows: N, cost: count.embeddingCost(N, C),
-      floats: { out: N * C, ids: N, offsets: S + 1, word: V * C, position: positionsMax * C, type: typesMax * C },
-      write({ i32 }, { ids, offsets }) {
-        i32.set(drawIds(N, V), ids >> 2)
-        i32.set(offsetsOf(lengths), offsets >> 2)
-      },
-      call: (kernel, { out, ids, offsets, word, position, type }) => kernel.embedding(out, ids, 0, offsets, word, position, type, S, C),
+      operation: 'add', sizes: `${N} × ${C}`, rows: N, cost: count.addCost(N * C), floats: { out: N * C, x: N * C },
+      call: (kernel, { out, x }) => kernel.add(out, x, N * C),
     }),
   ]
+}
+
+function embeddingOperation({ hiddenSize: C, vocabSize: V, positionsMax, typesMax }: ModelConfig, N: number, length: number, format: WeightFormat): Operation {
+  const lengths = cutRows(N, length), S = lengths.length
+  const tables = { word: V, position: positionsMax, type: typesMax }
+  const names = ['word', 'position', 'type'] as const
+  const floatsOf = (name: (typeof names)[number]) => formatFloats(format, tables[name], C)
+  return defineOperation({
+    operation: 'embedding', sizes: `${N} × ${C} of ${V}${format === 'f32' ? '' : `, ${format}`}`, rows: N, cost: count.embeddingCost(N, C, format),
+    floats: {
+      out: N * C, ids: N, offsets: S + 1, word: floatsOf('word'), position: floatsOf('position'), type: floatsOf('type'),
+      scales: format === 'int8' ? Math.max(V, positionsMax) : 0,
+    },
+    write(memory, at) {
+      for (const name of names) settleFormat(memory, format, at[name], tables[name] * C)
+      memory.i32.set(drawIds(N, V), at.ids >> 2)
+      memory.i32.set(offsetsOf(lengths), at.offsets >> 2)
+    },
+    // One row of scales serves all three tables.
+    call: (kernel, { out, ids, offsets, word, position, type, scales }) =>
+      kernel.embedding(out, ids, 0, offsets, word, position, type, formatCode(format), scales, scales, scales, S, C),
+  })
 }
 
 /** What a frame's tensors [N, C] go through. */
@@ -201,8 +259,9 @@ export function adamwOperation(P: number): Operation {
 }
 
 /** Every operation but the products at one model's sizes and N rows. */
-export function listOperations(config: ModelConfig, N: number, length: number): Operation[] {
+export function listOperations(config: ModelConfig, N: number, length: number, format: WeightFormat): Operation[] {
   return [
-    ...listAttention(config, N, length), ...listActivations(config, N, length), ...listNorms(config, N), ...listConversions(config, N),
+    ...listAttention(config, N, length), ...listActivations(config, N, length), ...listNorms(config, N),
+    embeddingOperation(config, N, length, format), ...listConversions(config, N),
   ]
 }

@@ -28,8 +28,15 @@ export function fillDrawn(out: Float32Array, bound: number, index = 0): void {
   for (let filled = drawn; filled < out.length; filled *= 2) out.copyWithin(filled, 0, Math.min(filled, out.length - filled))
 }
 
-/** For gradients to begin from, as small as they are in training. */
-export const GRADIENT_BOUND = 1e-3
+/** As small as gradients are in training. */
+const GRADIENT_BOUND = 1e-3
+
+/** `count` values of a gradient, the same each time. */
+export function drawGradient(count: number): Float32Array {
+  const gradient = new Float32Array(count)
+  fillDrawn(gradient, GRADIENT_BOUND)
+  return gradient
+}
 
 /** BERT's initial deviation 0.02 as a uniform distribution. */
 const BOUND = 0.02 * Math.sqrt(3)

@@ -3,7 +3,12 @@
  * and 1e9 bytes a second; what the flops and bytes of an operation are, `cost.ts` says.
  */
 import { refuse } from '../error.ts'
+import type { TileRate } from '../kernel/calibrate.ts'
+import type { WeightFormat } from '../kernel/format.ts'
+import { WEIGHT_FORMATS } from '../kernel/format.ts'
+import { TILES } from '../kernel/load.ts'
 import { asObject, parseObject } from '../model/config.ts'
+import { THREADS_MAX } from '../model/plan.ts'
 import type { Work } from '../model/work.ts'
 import type { Part } from './breakdown.ts'
 import type { StepTime } from './step.ts'
@@ -20,6 +25,9 @@ export type OperationRate = { operation: string; sizes: string; rows: number; ms
 /** What the target says of itself; `memoryBytesMax` bounds one linear memory, null where it is not known. */
 export type HostInfo = { name: string; version: string; machine: string; memoryBytesMax: number | null }
 
+/** What computed: `threads` whole steps, one thread all else; `dtype` is how frozen weights were held. */
+export type KernelInfo = { build: string; bytes: number; tile: TileRate['tile']; threads: number; dtype: WeightFormat }
+
 /** The step that was measured: blocks [0, cut) of a model with LoRA on `targets`. */
 export type StepInfo = Record<'cut' | 'batch' | 'length' | 'rank' | 'hiddenSize' | 'intermediateSize' | 'heads' | 'layers', number> & {
   model: string
@@ -32,15 +40,18 @@ export type PartRate = Pick<Part, 'phase' | 'operation' | 'count'> & { ms: numbe
 export type DeviceProfile = {
   format: typeof PROFILE_FORMAT
   version: typeof PROFILE_VERSION
-  kernel: { build: string; bytes: number }
+  kernel: KernelInfo
   host: HostInfo
-  /** Of arithmetic in registers alone. */
+  /** Of arithmetic in registers alone, one thread. */
   peakGflops: number
+  /** The product's inner tiles, the fastest first; none where the build has but one way to multiply. */
+  tiles: readonly TileRate[]
   operations: readonly OperationRate[]
   step: StepInfo
   /** By rows, rising; GFLOP/s over the multiply-adds of `countWork`. */
   steps: readonly StepTime[]
-  /** Where the time of the largest of `steps` goes. */
+  /** The largest of `steps` on one thread, and where its time goes. */
+  whole: StepTime
   parts: readonly PartRate[]
 }
 
@@ -70,6 +81,25 @@ function readList<T>(fields: Fields, key: string, field: string, min: number, re
     refuse('profile-list', at, `a list of ${min} … ${ENTRIES_MAX} entries`, Array.isArray(value) ? value.length : value)
   }
   return value.map((entry: unknown, index) => read(entry, `${at}[${index}]`))
+}
+
+function readChoice<T extends string>(fields: Fields, key: string, field: string, choices: readonly T[]): T {
+  return choices.find((choice) => choice === fields[key]) ?? refuse('profile-choice', `${field}.${key}`, choices.join(', '), fields[key])
+}
+
+function readKernel(value: unknown, field: string): KernelInfo {
+  const fields = asObject(value, field)
+  const threads = readCount(fields, 'threads', field)
+  return {
+    build: readText(fields, 'build', field), bytes: readCount(fields, 'bytes', field), tile: readChoice(fields, 'tile', field, TILES),
+    threads: threads <= THREADS_MAX ? threads : refuse('profile-count', `${field}.threads`, `at most ${THREADS_MAX}`, threads),
+    dtype: readChoice(fields, 'dtype', field, WEIGHT_FORMATS),
+  }
+}
+
+function readTile(value: unknown, field: string): TileRate {
+  const fields = asObject(value, field)
+  return { tile: readChoice(fields, 'tile', field, TILES), gflops: readNumber(fields, 'gflops', field) }
 }
 
 function readHost(value: unknown, field: string): HostInfo {
@@ -109,10 +139,9 @@ function readStepTime(value: unknown, field: string): StepTime {
 
 function readPart(value: unknown, field: string): PartRate {
   const fields = asObject(value, field)
-  const phase = fields.phase === 'forward' || fields.phase === 'backward' ? fields.phase
-    : refuse('profile-phase', `${field}.phase`, 'forward or backward', fields.phase)
   return {
-    phase, operation: readText(fields, 'operation', field), count: readCount(fields, 'count', field), ms: readNumber(fields, 'ms', field),
+    phase: readChoice(fields, 'phase', field, ['forward', 'backward']), operation: readText(fields, 'operation', field),
+    count: readCount(fields, 'count', field), ms: readNumber(fields, 'ms', field),
     gflops: readNumber(fields, 'gflops', field, true), gbps: readNumber(fields, 'gbps', field, true),
   }
 }
@@ -122,18 +151,19 @@ export function parseProfile(text: string, field = 'profile'): DeviceProfile {
   const fields = parseObject(text, field, PROFILE_CHARS_MAX)
   if (fields.format !== PROFILE_FORMAT) refuse('profile-format', `${field}.format`, PROFILE_FORMAT, fields.format)
   if (fields.version !== PROFILE_VERSION) refuse('profile-version', `${field}.version`, String(PROFILE_VERSION), fields.version)
-  const kernel = asObject(fields.kernel, `${field}.kernel`)
   const steps = readList(fields, 'steps', field, 1, readStepTime)
   const stray = steps.findIndex(({ rows }, index) => index > 0 && rows <= steps[index - 1].rows)
   if (stray >= 0) refuse('profile-rows', `${field}.steps[${stray}].rows`, `more than ${steps[stray - 1].rows}`, steps[stray].rows)
   return {
     format: PROFILE_FORMAT, version: PROFILE_VERSION,
-    kernel: { build: readText(kernel, 'build', `${field}.kernel`), bytes: readCount(kernel, 'bytes', `${field}.kernel`) },
+    kernel: readKernel(fields.kernel, `${field}.kernel`),
     host: readHost(fields.host, `${field}.host`),
     peakGflops: readNumber(fields, 'peakGflops', field),
+    tiles: readList(fields, 'tiles', field, 0, readTile),
     operations: readList(fields, 'operations', field, 0, readOperation),
     step: readStep(fields.step, `${field}.step`),
     steps,
+    whole: readStepTime(fields.whole, `${field}.whole`),
     parts: readList(fields, 'parts', field, 0, readPart),
   }
 }

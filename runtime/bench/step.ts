@@ -6,12 +6,12 @@ import { initialVector } from '../federation/initial.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { AdapterConfig } from '../model/peft.ts'
-import type { StageSpec } from '../model/plan.ts'
+import type { StageOptions, StageSpec } from '../model/plan.ts'
 import { ADAMW, Stage, freshState } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 import { countWork } from '../model/work.ts'
 import { cutRows, drawIds, offsetsOf } from './operations.ts'
-import { GRADIENT_BOUND, fillDrawn } from './presets.ts'
+import { drawGradient } from './presets.ts'
 
 export type StepShape = {
   config: ModelConfig
@@ -23,33 +23,34 @@ export type StepShape = {
   /** Sequences of a step, and the rows of each. */
   batch: number
   length: number
+  /** How the stage is held and computed. */
+  stage?: StageOptions
 }
 
 /** The update computes all and changes nothing, so that a step can be taken again and again. */
 const STILL = { ...ADAMW, learningRate: 0 }
 
-export function stepSpec({ config, cut, labels, adapter, batch, length }: StepShape, reserveBytes = 0): StageSpec {
+export function stepSpec({ config, cut, labels, adapter, batch, length, stage }: StepShape, reserveBytes = 0): StageSpec {
   return {
     config, from: 0, to: cut, labels, adapter, training: 'adapters', setsFrom: [0],
-    rows: batch * length, sequences: batch, longest: length, reserveBytes,
+    rows: batch * length, sequences: batch, longest: length, reserveBytes, ...stage,
   }
 }
 
-/** Refuses `plan.bytes` for a step over 4 GiB. */
+/** A step's stage, to be closed after its last step. Refuses `plan.bytes` for one over 4 GiB. */
 export async function openStep(kernel: Kernel, shape: StepShape, weights: Weights, reserveBytes = 0): Promise<Stage> {
   const stage = await Stage.open(kernel, stepSpec(shape, reserveBytes), weights)
   stage.writeSet(0, freshState(initialVector(stage.plan.sets[0].layout, 1, kernel.exports)))
   return stage
 }
 
-/** The two halves of a step over sequences of `lengths`; `backward` follows `forward`. */
+/** The two halves of a step over sequences of `lengths`; `backward` uses up what `forward` left. */
 export function stepCalls(stage: Stage, lengths: readonly number[]): Record<'forward' | 'backward', () => void> {
   const { config, labels: K } = stage.spec
   const offsets = offsetsOf(lengths), N = offsets[lengths.length]
   const batch = { offsets, ids: drawIds(N, config.vocabSize) }
   const labels = Int32Array.from(lengths, (_, s) => s % K)
-  const dOut = new Float32Array(stage.plan.head ? 0 : N * config.hiddenSize)
-  fillDrawn(dOut, GRADIENT_BOUND)
+  const dOut = stage.plan.head ? undefined : drawGradient(N * config.hiddenSize)
   return {
     forward: () => stage.forward(batch),
     backward() {

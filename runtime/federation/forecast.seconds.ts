@@ -21,17 +21,20 @@ export function estimateSteps({ clients }: SchemeForecast, devices: readonly Dev
   return steps.sort((a, b) => a.client - b.client)
 }
 
-/** What makes an estimate doubtful: a profile of other widths, a memory that the host does not give. */
+/** What makes an estimate doubtful: a profile of other widths, weights held in another format, a memory that the host does not give. */
 export function doubtSeconds({ parties }: SchemeForecast, devices: readonly Device[], { hiddenSize, intermediateSize }: ModelConfig): string[] {
   const widths = devices.flatMap(({ name, profile: { step } }) => (
     step.hiddenSize === hiddenSize && step.intermediateSize === intermediateSize ? []
       : [`${name} was measured at width ${step.hiddenSize}, hidden ${step.intermediateSize}, not ${hiddenSize} and ${intermediateSize}.`]))
-  const memories = parties.flatMap(({ party, clients, memory }) => (party === 'server' ? [] : clients.flatMap((client) => {
-    const { name, profile: { host: { memoryBytesMax } } } = devices[client % devices.length]
-    if (!memory || memoryBytesMax === null || memory.bytes <= memoryBytesMax) return []
-    return [`client ${client} needs ${formatBytes(memory.bytes)}, ${name} has at most ${formatBytes(memoryBytesMax)}.`]
+  const places = parties.flatMap(({ party, clients, memory, format }) => (party === 'server' ? [] : clients.flatMap((client) => {
+    const { name, profile: { kernel: { dtype }, host: { memoryBytesMax } } } = devices[client % devices.length]
+    const scarce = memory !== null && memoryBytesMax !== null && memory.bytes > memoryBytesMax
+    return [
+      ...(dtype === format ? [] : [`${name} was measured with weights in ${dtype}, not ${format}.`]),
+      ...(scarce ? [`client ${client} needs ${formatBytes(memory.bytes)}, ${name} has at most ${formatBytes(memoryBytesMax)}.`] : []),
+    ]
   })))
-  return [...new Set([...widths, ...memories])]
+  return [...new Set([...widths, ...places])]
 }
 
 const NAME_MAX = 40

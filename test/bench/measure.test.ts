@@ -62,14 +62,35 @@ test('works together: a sample of each in turn, so that a slow spell falls on bo
   const { timer, state } = simulate(() => 0)
   const order: string[] = []
   const slow = () => (state.now > 5e6 + 1000 ? 3 : 1)
-  const works = [['a', 30], ['b', 60]].map(([name, ms]) => () => {
-    order.push(name as string)
-    state.now += (ms as number) * slow()
-  })
+  const works = [['a', 30], ['b', 60]].map(([name, ms]) => ({
+    run() {
+      order.push(name as string)
+      state.now += (ms as number) * slow()
+    },
+  }))
   const [a, b] = await measureTogether(timer, works, { ...OPTIONS, samples: 21 })
   assert.match(order.join(''), /^a+b+(ab){21}$/)
   near(a.ms, 90)
   near(b.ms / a.ms, 2)
+})
+
+test('what runs before each call is not timed', async () => {
+  const { timer, state } = simulate(() => 0)
+  let ready = false, calls = 0
+  const before = () => {
+    ready = true
+    state.now += 7
+  }
+  const run = () => {
+    assert.ok(ready, 'made ready anew')
+    ready = false
+    calls++
+    state.now += 3
+  }
+  const [timing] = await measureTogether(timer, [{ run, before }], OPTIONS)
+  near(timing.ms, 3)
+  assert.is(timing.calls, 7)
+  assert.ok(calls >= 5 * 7)
 })
 
 test('a coarse clock: samples of many of its ticks', async () => {

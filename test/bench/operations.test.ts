@@ -9,26 +9,31 @@ import { BUILDS, openKernelBuild } from '../kernels.ts'
 const CONFIG = {
   vocabSize: 41, hiddenSize: 12, layers: 2, heads: 3, intermediateSize: 20, positionsMax: 8, typesMax: 2, layerNormEps: 1e-12, labels: [],
 }
-const OPERATIONS = [...listProducts(CONFIG, 11), ...listOperations(CONFIG, 11, 4), adamwOperation(37)]
+const OPERATIONS = [...listProducts(CONFIG, 11, 'f32'), ...listOperations(CONFIG, 11, 4, 'f32'), adamwOperation(37)]
+/** What there is besides, or otherwise, where weights are held in less. */
+const HELD = (['f16', 'int8'] as const).flatMap((format) =>
+  [...listProducts(CONFIG, 11, format), ...listOperations(CONFIG, 11, 4, format)].filter(({ sizes }) => sizes.endsWith(format)))
+const FIRST_ADDRESS = 64
 /** Some of their tensors are no f32. */
 const NARROW = ['crc32c', 'narrowF16', 'widenF16', 'quantizeRows', 'dequantizeRows']
 
 for (const build of BUILDS) {
   test(`${build}: each in an arena of its own, again and again`, async () => {
     const kernel = await openKernelBuild(build)
-    for (const operation of OPERATIONS) {
+    for (const operation of [...OPERATIONS, ...HELD]) {
       const arena = await openArena(kernel, [operation])
       assert.is(arena.memory.f32.byteLength % PAGE_BYTES, 0)
       const run = operation.open(arena)
       for (let call = 0; call < 50; call++) run()
-      assert.ok(NARROW.includes(operation.operation) || arena.memory.f32.every(Number.isFinite), operation.operation)
+      const wide = !NARROW.includes(operation.operation) && !HELD.includes(operation)
+      assert.ok(!wide || arena.memory.f32.every(Number.isFinite), operation.operation)
     }
   })
 }
 
 test('each operation works on what it names: the same call again changes nothing but sums', async () => {
   const kernel = await openKernelBuild('simd')
-  for (const operation of OPERATIONS.filter((one) => !['matmulBackwardWeight', 'adamw'].includes(one.operation))) {
+  for (const operation of [...OPERATIONS, ...HELD].filter((one) => !['matmulBackwardWeight', 'add', 'adamw'].includes(one.operation))) {
     const arena = await openArena(kernel, [operation])
     const run = operation.open(arena)
     const before = arena.memory.bytes.slice()
@@ -38,6 +43,24 @@ test('each operation works on what it names: the same call again changes nothing
     assert.equal(arena.memory.bytes, after, operation.operation)
     assert.ok(operation.operation === 'crc32c' || after.some((byte, i) => byte !== before[i]), operation.operation)
   }
+})
+
+test('held in less: the layer both ways and the embedding, whose outputs are finite and whose bytes are fewer', async () => {
+  assert.equal(HELD.map(({ operation, sizes }) => `${operation} ${sizes}`), ['f16', 'int8'].flatMap((format) => [
+    `linear 11 × 12 → 20, ${format}`, `linearBackward 11 × 12 → 20, ${format}`, `embedding 11 × 12 of 41, ${format}`,
+  ]))
+  const kernel = await openKernelBuild('simd')
+  for (const operation of HELD) {
+    const arena = await openArena(kernel, [operation])
+    operation.open(arena)()
+    // The first tensor is the output of both forward operations; backward writes the second.
+    const first = FIRST_ADDRESS / 4
+    assert.ok(arena.memory.f32.subarray(first, first + 11 * 12).every((value) => Number.isFinite(value) && value !== 0), operation.sizes)
+  }
+  const bytes = (name: string) => HELD.filter(({ operation }) => operation === name).map(({ cost }) => cost.bytes)
+  // x, bias and y; 240 weights of two bytes, or of one with 20 scales. Ids and out; three rows of 12 for each of 11.
+  assert.equal(bytes('linear'), [4 * (132 + 20 + 220) + 480, 4 * (132 + 20 + 220) + 240 + 80])
+  assert.equal(bytes('embedding'), [4 * (11 + 132) + 2 * 396, 4 * (11 + 132) + 396 + 4 * 33])
 })
 
 test('costs: every operation moves bytes, all but moves and checksums compute', () => {
@@ -50,7 +73,7 @@ test('costs: every operation moves bytes, all but moves and checksums compute', 
 
 test('an arena fits the largest of its operations', async () => {
   const kernel = await openKernelBuild('simd')
-  const large = listProducts(CONFIG, 5000)
+  const large = listProducts(CONFIG, 5000, 'f32')
   const arena = await openArena(kernel, [...OPERATIONS, ...large])
   assert.is(arena.memory.f32.byteLength, Math.max(...large.map((operation) => operation.bytes(kernel))))
 })

@@ -1,16 +1,19 @@
 /** `kerf bench --quick` end to end, and `kerf plan` with the profile that it leaves. */
-import { writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DeviceProfile } from '../../runtime/bench/profile.ts'
 import { estimateSeconds, parseProfile } from '../../runtime/bench/profile.ts'
+import { TILES } from '../../runtime/kernel/load.ts'
 import { formatConfig } from '../../runtime/model/config.ts'
 import { presetConfig } from '../../runtime/bench/presets.ts'
 import type { StepSeconds } from '../../runtime/federation/forecast.seconds.ts'
 import type { SchemeForecast } from '../../runtime/federation/forecast.ts'
 import { makeDirectory, readKerf, runKerf } from '../command.ts'
 import { makeTinyModel } from '../tiny.ts'
+import { findAsset, readBytes } from '../../targets/node/host.ts'
 import { callKerf, startKerf } from './cli.ts'
 
 type Plan = { schemes: (SchemeForecast & { seconds?: StepSeconds[] })[] }
@@ -22,17 +25,22 @@ makeTinyModel(model)
 writeFileSync(join(at, 'config.json'), formatConfig(presetConfig('tiny')))
 
 const profileFile = join(at, 'device.json')
-const outcome = await callKerf([...QUICK, '--preset', 'tiny', '--json'])
+const outcome = await callKerf([...QUICK, '--preset', 'tiny', '--tile', '5x16', '--json'])
 writeFileSync(profileFile, outcome.stdout)
 const profile = parseProfile(outcome.stdout)
 
 test('a preset: its step, rising rows, every operation', () => {
-  const { step, steps, parts, operations, peakGflops, kernel, host } = profile
+  const { step, steps, whole, parts, operations, peakGflops, kernel, tiles, host } = profile
   assert.equal(step, {
     model: 'BERT-tiny', hiddenSize: 128, intermediateSize: 512, heads: 2, layers: 2, cut: 1, batch: 3, length: 9, rank: 8, targets: ['query', 'value'],
   })
   assert.equal(steps.map(({ rows }) => rows), [20, 27])
-  assert.is(kernel.build, 'simd')
+  assert.equal(steps[1], whole)
+  const { bytes, ...rest } = kernel
+  assert.equal(rest, { build: 'simd', tile: '5x16', threads: 1, dtype: 'f32' })
+  assert.is(bytes, statSync(findAsset('kerf.simd.wasm')).size)
+  assert.equal(tiles.map(({ tile }) => tile).sort(), [...TILES].sort())
+  assert.ok(tiles.every(({ gflops }, index) => gflops > 0 && (index === 0 || gflops <= tiles[index - 1].gflops)))
   assert.equal([host.name, host.version], ['node', process.versions.node])
   assert.ok(host.memoryBytesMax! > 1 << 20)
   assert.ok(peakGflops > 0 && parts.length >= 20 && operations.length >= 15)
@@ -47,8 +55,25 @@ test('progress goes to stderr, and ends', () => {
 test('a model directory with its whole depth, as tables', () => {
   const { exitCode, stdout } = runKerf([...QUICK, '--model', model, '--cut', '4', '--build', 'scalar', '--targets', 'all', '--rank', '2'])
   assert.is(exitCode, 0)
-  const lines = [/^kernel scalar, \d+ bytes; peak/m, /blocks 0-4 on the device/, /^backward classifier linear +1/m, /^forward gelu +4/m]
+  const head = [/^kernel scalar, \d+ bytes, tile 4x8; steps on 1 thread, weights in f32$/m, /^GFLOP\/s of one thread: in registers [\d.]+$/m]
+  const lines = [...head, /blocks 0-4 on the device/, /^backward classifier linear +1/m, /^forward gelu +4/m]
   for (const pattern of [...lines, /^whole step .* 100\.0$/m]) assert.match(stdout, pattern)
+})
+
+test('whole steps on two threads, their parts on one, weights in int8; the fast profile where the host has it', () => {
+  const args = [...QUICK, '--model', model, '--threads', '2', '--dtype', 'int8', '--profile', 'fast', '--json']
+  const { exitCode, stdout, stderr } = runKerf(args)
+  assert.is(exitCode, 0)
+  const { kernel, steps, whole, parts, operations } = parseProfile(stdout)
+  const relaxed = WebAssembly.validate(readBytes(findAsset('kerf.relaxed.wasm')))
+  const threads = Math.min(2, availableParallelism())
+  assert.equal([kernel.build, kernel.threads, kernel.dtype], [relaxed ? 'relaxed' : 'simd', threads, 'int8'])
+  assert.is(/--profile fast: this host has no relaxed SIMD/.test(stderr), !relaxed)
+  assert.is(/^--threads 2: this host has 1 processors/m.test(stderr), threads === 1)
+  assert.equal(steps.map(({ rows }) => rows), [20, 27])
+  assert.is(whole.rows, 27)
+  assert.ok(parts.length >= 20)
+  assert.equal(operations.filter(({ sizes }) => sizes.endsWith('int8')).map(({ operation }) => operation), ['linear', 'linearBackward', 'embedding'])
 })
 
 test('kerf plan reads the profile: seconds from its rates and the work of the plan', () => {
@@ -85,6 +110,8 @@ test('refuses by name', () => {
   refused(['plan', '--device', join(at, 'none.json')], /none\.json: expected a file, got "none"/)
   refused(['plan', '--device', `${profileFile},${profileFile}`], /--device: expected one file, or 6, one for each client, got 2/)
   refused(['bench', '--preset', 'huge'], /--preset: expected tiny, mini, base, got "huge"/)
+  refused(['bench', '--preset', 'tiny', '--dtype', 'int4'], /--dtype: expected f32, f16, int8, got "int4"/)
+  refused(['bench', '--preset', 'tiny', '--profile', 'fast', '--build', 'scalar'], /--build: expected auto with --profile fast, got "scalar"/)
   refused(['bench', '--preset', 'tiny', '--model', model], /--preset: expected no --model beside it/)
   refused(['bench', '--preset', 'tiny', '--cut', '3'], /--cut: expected a whole number of 1 … 2, got "3"/)
   refused(['bench', '--preset', 'base', '--cut', '12', '--batch', '512'], /plan: expected at most \d+ bytes/)

@@ -13,9 +13,10 @@ import { MEMORY_BYTES_MAX } from '../../../runtime/kernel/plan.ts'
 import type { ModelConfig } from '../../../runtime/model/config.ts'
 import type { Weights } from '../../../runtime/model/weights.ts'
 import type { Command, Flags } from '../flags.ts'
-import { BUILDS, MODEL_FLAGS } from '../flags.ts'
-import { findAsset, host, loadNodeKernel, readBytes } from '../host.ts'
+import { MODEL_FLAGS } from '../flags.ts'
+import { findAsset, host, readBytes } from '../host.ts'
 import { describeInterrupt } from '../interrupt.ts'
+import { KERNEL_FLAGS, STAGE_FLAGS, openNodeKernel } from '../kernel.ts'
 import { modelDirectory, openModel } from '../model.ts'
 import { LABELS_ASSUMED, readLora } from '../options.ts'
 import { createProgress } from '../progress.ts'
@@ -40,6 +41,9 @@ export const benchCommand: Command = {
   summary: 'measure this device: operations, whole steps, and where the time of a step goes',
   flags: {
     ...MODEL_FLAGS,
+    ...KERNEL_FLAGS,
+    ...STAGE_FLAGS,
+    threads: { ...STAGE_FLAGS.threads, help: 'threads of whole steps; all else is measured on one' },
     preset: { type: 'string', value: 'NAME', help: `${PRESETS.join(', ')}: BERT's sizes with drawn weights, instead of a model` },
     cut: { type: 'string', value: 'K', default: '1', help: 'blocks on the device; all of them bring the head too' },
     batch: RUN_FLAGS.batch,
@@ -49,19 +53,19 @@ export const benchCommand: Command = {
     json: { type: 'boolean', default: false, help: 'print the device profile as JSON' },
   },
   async run(flags) {
-    const build = flags.choice('build', BUILDS)
-    const kernel = await loadNodeKernel(build)
+    const { kernel, stage, notes } = await openNodeKernel(flags)
     const { name, config, weights } = await openSubject(flags, kernel)
     const quick = flags.on('quick')
     const shape = {
       config, labels: config.labels.length || LABELS_ASSUMED, adapter: readLora(flags), cut: flags.integer('cut', 1, config.layers),
-      batch: flags.integer('batch', 1, 4096), length: Math.min(flags.integer('length', 1, 8192), config.positionsMax),
+      batch: flags.integer('batch', 1, 4096), length: Math.min(flags.integer('length', 1, 8192), config.positionsMax), stage,
     }
+    for (const note of notes) process.stderr.write(`${note}\n`)
     describeInterrupt(() => 'interrupted, nothing measured in full')
     const progress = createProgress(process.stderr, { now: host.clock })
     try {
       const profile = await runBench({
-        kernel, kernelBytes: readBytes(findAsset(`kerf.${build}.wasm`)).length, host: describeHost(), timer: host, options: quick ? QUICK : THOROUGH,
+        kernel, kernelBytes: readBytes(findAsset(`kerf.${kernel.build}.wasm`)).length, host: describeHost(), timer: host, options: quick ? QUICK : THOROUGH,
         name, shape, weights, quick, on: progress.update,
       })
       progress.end()
