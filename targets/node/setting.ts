@@ -130,7 +130,10 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
   let first: Promise<Measured> | undefined
   const evaluateInitial = () => (first ??= evaluate(initial))
-  return { flags, kernelLines: opened.lines, kernel, stage, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler, evaluate, evaluateInitial }
+  return {
+    flags, kernelLines: opened.lines, kernel, stage, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler,
+    evaluate, evaluateInitial,
+  }
 }
 
 /** Tokens of one text: `--max-length`, or fewer where the model has fewer positions. */
