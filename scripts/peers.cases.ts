@@ -14,8 +14,8 @@ export type Case = { name: string; title: string; entries: readonly (Contender &
 
 export type Profile = 'strict' | 'fast'
 
-/** Kerf's settings: everything that a participant may be asked to vary. */
-export type KerfSetting = { profile: Profile; threads: number; weights: 'f32' | 'int8' }
+/** Kerf's settings: everything that its participant may be asked to vary (peers.kerf.ts connects them). */
+export type KerfSetting = { profile: Profile; threads: number; weights: 'f32' | 'int8'; tile: 'auto' }
 
 export const ROWS = 2048
 export type Layer = readonly [outputs: number, inputs: number]
@@ -24,7 +24,7 @@ export const LAYERS: readonly Layer[] = [[768, 768], [3072, 768], [768, 3072]]
 export const SQUARE = LAYERS[0]
 
 export function kerf(host: Host, setting: Partial<KerfSetting> = {}): Contender {
-  const full: KerfSetting = { profile: 'strict', threads: 1, weights: 'f32', ...setting }
+  const full: KerfSetting = { profile: 'strict', threads: 1, weights: 'f32', tile: 'auto', ...setting }
   const parts = [full.profile, ...(full.threads === 1 ? [] : [`${full.threads}threads`]), ...(full.weights === 'f32' ? [] : [full.weights])]
   return { id: `kerf.${parts.join('.')}@${host}`, program: 'kerf', host, setting: full }
 }

@@ -1,9 +1,8 @@
 /**
  * Kerf as a participant. Which kernel build, how many threads, which tiles and which weights it runs is one setting;
- * a setting that this version has not is answered by an error.
+ * a setting that this version has not is answered by an error. The kernel is read from dist/ in the working directory.
  */
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { Kernel, KernelBuild } from '../runtime/kernel/load.ts'
 import { instantiate, loadKernel } from '../runtime/kernel/load.ts'
 import { createPlanner } from '../runtime/kernel/plan.ts'
@@ -23,12 +22,13 @@ import { nameIn } from './peers.work.ts'
 /** Builds by profile. */
 const BUILDS: Readonly<Record<string, KernelBuild>> = { strict: 'simd' }
 
-async function openKernel(setting: Setting): Promise<Kernel> {
-  const build = BUILDS[setting.profile]
-  if (!build) throw new Error(`this version has no ${setting.profile} profile`)
-  if (setting.threads !== 1) throw new Error(`this version has one thread, not ${setting.threads}`)
-  if (setting.weights !== 'f32') throw new Error(`this version has no ${setting.weights} weights`)
-  return loadKernel(readFileSync(fileURLToPath(new URL(`../../../dist/kerf.${build}.wasm`, import.meta.url))), build)
+async function openKernel({ profile, threads, weights, tile }: Setting): Promise<Kernel> {
+  const build = BUILDS[profile]
+  if (!build) throw new Error(`this version has no ${profile} profile`)
+  if (threads !== 1) throw new Error(`this version has one thread, not ${threads}`)
+  if (weights !== 'f32') throw new Error(`this version has no ${weights} weights`)
+  if (tile !== 'auto') throw new Error(`this version has no choice of tiles, such as ${tile}`)
+  return loadKernel(readFileSync(`dist/kerf.${build}.wasm`), build)
 }
 
 async function prepareProduct(kernel: Kernel, { form, N, O, I, a, b }: ProductWork): Promise<Task> {

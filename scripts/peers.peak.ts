@@ -14,7 +14,7 @@ import { pickFastest } from './peers.protocol.ts'
 const SHAPES = [[8, false], [12, false], [12, true], [16, true], [20, true], [24, true]] as const
 const LANES = 4
 const LOOPS = 20_000
-const CALLS = 50
+const CALLS = 400
 
 const V128 = 0x7b, I32 = 0x7f, EMPTY = 0x40
 const BLOCK_LOOP = 0x03, END = 0x0b, BR_IF = 0x0d, GET = 0x20, SET = 0x21, TEE = 0x22, CONST = 0x41, SUB = 0x6b
@@ -38,8 +38,8 @@ const access = (operation: number, offset: number) => [...simd(operation), 4, ..
 const get = (local: number) => [GET, ...varint(local)]
 const set = (local: number) => [SET, ...varint(local)]
 
-/** Memory: v at 0, b at 32, the accumulators from 64. Locals: the count, v0, v1, b0, b1, the accumulators. */
-function encodeModule(chains: number, paired: boolean, fused: boolean): Uint8Array<ArrayBuffer> {
+/** Exports `run(loops)` and `memory`: v at 0, b at 32, the accumulators from 64. Locals: the count, v0, v1, b0, b1, the accumulators. */
+export function encodeModule(chains: number, paired: boolean, fused: boolean): Uint8Array<ArrayBuffer> {
   const v = 1, b = 3, first = 5
   const zero = [CONST, 0]
   const all = Array.from({ length: chains }, (_, chain) => chain)

@@ -53,8 +53,9 @@ type Entrant = { contender: Contender & Part; participant: Participant; prepared
 
 type Absent = { id: string; reason: string }
 
+/** In words that may be published: without this machine's path. */
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return (error instanceof Error ? error.message : String(error)).replaceAll(process.cwd(), '.')
 }
 
 async function admit(one: Case, installed: Installed, absent: Absent[]): Promise<Entrant[]> {
