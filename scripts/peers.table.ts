@@ -69,20 +69,28 @@ function formatPeers({ installed: { programs } }: Report): string {
   }))
 }
 
-/** Who did not take part, and why; each reason once. */
-function formatAbsences({ results }: Report): string {
-  const reasons = new Map<string, Set<string>>()
+const CASES_SHOWN = 3
+
+/** Who did not take part, in which cases, and why; each reason once. */
+export function formatAbsences(results: readonly CaseResult[]): string {
+  const reasons = new Map<string, { who: Set<string>; where: Set<string> }>()
   for (const { name, absent } of results) {
-    for (const { id, reason } of absent) reasons.set(reason, (reasons.get(reason) ?? new Set()).add(`${id} (${name})`))
+    for (const { id, reason } of absent) {
+      const entry = reasons.get(reason) ?? { who: new Set(), where: new Set() }
+      reasons.set(reason, entry)
+      entry.who.add(id.split(':')[0])
+      entry.where.add(name)
+    }
   }
-  return [...reasons].map(([reason, who]) => `- ${[...who].join(', ')}: ${reason}`).join('\n')
+  const places = (where: ReadonlySet<string>) => (where.size > CASES_SHOWN ? `${where.size} cases` : [...where].join(', '))
+  return [...reasons].map(([reason, { who, where }]) => `- ${[...who].join(', ')} (${places(where)}): ${reason}`).join('\n')
 }
 
 export function formatReport(report: Report): string {
   const { machine, commit, rounds, installed: { hosts } } = report
   const engines = Object.entries(hosts).flatMap(([host, opened]) => ('title' in opened ? [`${host} = ${opened.title}`] : []))
   const head = `${machine}; commit ${commit}; medians of ${rounds} rounds in one call, one thread unless said. Hosts: ${engines.join(', ')}.`
-  return [head, formatCases(report), formatBars(report), formatPeers(report), formatAbsences(report)].filter((part) => part !== '').join('\n\n')
+  return [head, formatCases(report), formatBars(report), formatPeers(report), formatAbsences(report.results)].filter((part) => part !== '').join('\n\n')
 }
 
 /** `text` with what stands between the two markers replaced; throws where they are not there, each once. */

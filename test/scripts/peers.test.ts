@@ -15,7 +15,7 @@ import type { Prepared } from '../../scripts/peers.protocol.ts'
 import type { Measured } from '../../scripts/peers.ratio.ts'
 import { compareRounds, findFastest, gigaflops, median, shareRounds } from '../../scripts/peers.ratio.ts'
 import { runCase } from '../../scripts/peers.rounds.ts'
-import { BEGIN, END, formatTable, replaceTable } from '../../scripts/peers.table.ts'
+import { BEGIN, END, formatAbsences, formatTable, replaceTable } from '../../scripts/peers.table.ts'
 import type { Work } from '../../scripts/peers.work.ts'
 import { describeBlock, describeProduct } from '../../scripts/peers.work.ts'
 import { skipTest } from '../skip.ts'
@@ -187,6 +187,14 @@ test('rounds go in turn; who computes something else, dies or is missing is repo
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
+})
+
+test('absences: each reason once, with whom and where', () => {
+  const result = (name: string, ...absent: { id: string; reason: string }[]) => ({ name, measured: [], absent })
+  const slow = { id: 'kerf.fast@node:peak', reason: 'no fast profile' }, gone = { id: 'tfjs@node', reason: 'not here' }
+  assert.is(formatAbsences([result('a', slow, gone), result('b', { ...slow, id: 'kerf.fast@node' })]),
+    '- kerf.fast@node (a, b): no fast profile\n- tfjs@node (a): not here')
+  assert.is(formatAbsences(['a', 'b', 'c', 'd'].map((name) => result(name, gone))), '- tfjs@node (4 cases): not here')
 })
 
 test('the table goes between its markers, and nowhere else', () => {
