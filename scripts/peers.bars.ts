@@ -4,6 +4,7 @@ import { LAYERS, productName } from './peers.cases.ts'
 import type { Profile } from './peers.cases.ts'
 import type { Host, Program } from './peers.install.ts'
 import type { Measured } from './peers.ratio.ts'
+import type { Setting } from './peers.protocol.ts'
 import { compareRounds, findFastest, gigaflops, median, shareRounds } from './peers.ratio.ts'
 import { FORMS } from './peers.work.ts'
 
@@ -74,12 +75,14 @@ function shareBars(results: Results): Bar[] {
 }
 
 function peerBars(results: Results): Bar[] {
-  const against = (name: string, title: string, programs: readonly Program[]) => perProfile(title, (profile) => {
+  const against = (name: string, title: string, programs: readonly Program[], setting: Setting = {}) => perProfile(title, (profile) => {
     const measured = results.get(name) ?? []
-    return showRatio(findKerf(measured, { profile, host: 'node26-revec' }), findPeer(measured, programs))
+    const theirs = measured.filter((one) => Object.entries(setting).every(([key, value]) => one.setting[key] === value))
+    return showRatio(findKerf(measured, { profile, host: 'node26-revec' }), findPeer(theirs, programs))
   })
   return [
-    against('block', 'LoRA step of a block against TensorFlow.js', ['tfjs']),
+    against('block', 'LoRA step of a block against TensorFlow.js and its own gradients', ['tfjs'], { gradients: 'own' }),
+    against('block', 'the same with gradients written by hand around its slow kernel', ['tfjs'], { gradients: 'written' }),
     against('block', 'LoRA step of a block against jax-js', ['jax']),
     against('block', 'LoRA step of a block against PyTorch', ['torch']),
     against('ragged', 'the same on real lengths against PyTorch, padded', ['torch']),

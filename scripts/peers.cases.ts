@@ -15,7 +15,7 @@ export type Case = { name: string; title: string; entries: readonly (Contender &
 export type Profile = 'strict' | 'fast'
 
 /** Kerf's settings: everything that its participant may be asked to vary (peers.kerf.ts connects them). */
-export type KerfSetting = { profile: Profile; threads: number; weights: 'f32' | 'int8'; tile: 'auto' }
+export type KerfSetting = { profile: Profile; threads: number; weights: 'f32' | 'int8' }
 
 export const ROWS = 2048
 export type Layer = readonly [outputs: number, inputs: number]
@@ -24,7 +24,7 @@ export const LAYERS: readonly Layer[] = [[768, 768], [3072, 768], [768, 3072]]
 export const SQUARE = LAYERS[0]
 
 export function kerf(host: Host, setting: Partial<KerfSetting> = {}): Contender {
-  const full: KerfSetting = { profile: 'strict', threads: 1, weights: 'f32', tile: 'auto', ...setting }
+  const full: KerfSetting = { profile: 'strict', threads: 1, weights: 'f32', ...setting }
   const parts = [full.profile, ...(full.threads === 1 ? [] : [`${full.threads}threads`]), ...(full.weights === 'f32' ? [] : [full.weights])]
   return { id: `kerf.${parts.join('.')}@${host}`, program: 'kerf', host, setting: full }
 }
@@ -36,7 +36,9 @@ function peer(program: Program, host: Host, setting: Setting = {}): Contender {
 const NODES: readonly Host[] = ['node', 'node26', 'node26-revec']
 const JAX_HOSTS: readonly Host[] = ['node', 'node26', 'node26-revec', 'deno', 'bun']
 
-const TFJS = NODES.map((host) => peer('tfjs', host))
+const TFJS = NODES.map((host) => peer('tfjs', host, { gradients: 'own' }))
+/** With gradients written by hand around its slow kernel. */
+const TFJS_TUNED = NODES.map((host): Contender => ({ ...peer('tfjs', host, { gradients: 'written' }), id: `tfjs.written@${host}` }))
 const ORT_WEB = NODES.map((host) => peer('ort-web', host, { package: 'onnxruntime-web' }))
 const JAX = JAX_HOSTS.map((host) => peer('jax', host))
 const ORT_NATIVE = peer('ort-native', 'node', { package: 'onnxruntime-node' })
@@ -71,7 +73,8 @@ function alone(contenders: readonly Contender[], parts: readonly Part[]): Case['
 }
 
 function productCases(): Case[] {
-  return FORMS.flatMap((form) => LAYERS.map((layer) => ({
+  // One size tells of the backward forms what the bars don't ask.
+  return FORMS.flatMap((form) => (form === 'forward' ? LAYERS : [SQUARE]).map((layer) => ({
     name: productName(form, layer), title: `matrix product, ${FORM_TITLES[form]}, ${[ROWS, ...layer].join('×')}`,
     entries: assign(product(form, layer), interleave(KERF, [...TFJS, ...ORT_WEB, ...JAX, ORT_NATIVE, TORCH])),
   })))
@@ -116,7 +119,7 @@ export function listCases(lengths: readonly number[]): Case[] {
     },
     {
       name: 'block', title: `BERT-base block, LoRA step, ${SEQUENCES} × ${TOKENS} tokens`,
-      entries: assign(work(describeBlock([full], 0)), interleave(KERF, [...TFJS, ...JAX, TORCH])),
+      entries: assign(work(describeBlock([full], 0)), interleave(KERF, [...TFJS, ...TFJS_TUNED, ...JAX, TORCH])),
     },
     {
       name: 'ragged', title: `the same, texts of ${mean.toFixed(1)} tokens in the mean, padded to ${TOKENS} by the peer`,
@@ -127,12 +130,12 @@ export function listCases(lengths: readonly number[]): Case[] {
       entries: assign(work(describeModel(MODEL_TOKENS)), interleave(KERF, [...ORT_WEB, ORT_NATIVE, TORCH])),
     },
     {
-      name: 'threads', title: `matrix product ${square}, one and two threads`,
-      entries: assign(product('forward', SQUARE), contrast('node26-revec', { threads: 2 })),
+      name: 'threads', title: `BERT-base block, LoRA step, ${SEQUENCES} × ${TOKENS} tokens, one and two threads`,
+      entries: assign(work(describeBlock([full], 0)), contrast('node26-revec', { threads: 2 })),
     },
     {
-      name: 'int8', title: `matrix product ${square}, frozen weights in f32 and in int8`,
-      entries: assign(product('forward', SQUARE), contrast('node26-revec', { weights: 'int8' })),
+      name: 'int8', title: `BERT-base block, LoRA step, ${SEQUENCES} × ${TOKENS} tokens, frozen weights in f32 and in int8`,
+      entries: assign(work(describeBlock([full], 0, true)), contrast('node26-revec', { weights: 'int8' })),
     },
     {
       name: 'step', title: `BERT-base training step, 12 blocks, ${SEQUENCES} × ${TOKENS} tokens, and matrix product ${square}`,

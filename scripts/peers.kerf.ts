@@ -1,13 +1,17 @@
 /**
- * Kerf as a participant. Which kernel build, how many threads, which tiles and which weights it runs is one setting;
- * a setting that this version has not is answered by an error. The kernel is read from dist/ in the working directory.
+ * Kerf as a participant. Which kernel build, how many threads and which weights it runs is one setting; the tile is the
+ * one that is fastest on the host. The kernel is read from dist/ in the working directory.
  */
 import { readFileSync } from 'node:fs'
-import type { Kernel, KernelBuild } from '../runtime/kernel/load.ts'
+import { Worker } from 'node:worker_threads'
+import { calibrate } from '../runtime/kernel/calibrate.ts'
+import type { Kernel, KernelBuild, StartThread } from '../runtime/kernel/load.ts'
 import { instantiate, loadKernel } from '../runtime/kernel/load.ts'
-import { createPlanner } from '../runtime/kernel/plan.ts'
+import { createPlanner, sumPurposes } from '../runtime/kernel/plan.ts'
 import { countOf } from '../runtime/model/layout.ts'
 import type { StageSpec } from '../runtime/model/plan.ts'
+import { weightTensors } from '../runtime/model/plan.ts'
+import type { Weights } from '../runtime/model/weights.ts'
 import { ADAMW, Stage, freshState } from '../runtime/model/stage.ts'
 import type { Batch } from '../runtime/model/stage.ts'
 import { countWork } from '../runtime/model/work.ts'
@@ -20,15 +24,22 @@ import type { BlockWork, ModelWork, ProductWork, StepWork, Work } from './peers.
 import { nameIn } from './peers.work.ts'
 
 /** Builds by profile. */
-const BUILDS: Readonly<Record<string, KernelBuild>> = { strict: 'simd' }
+const BUILDS: Readonly<Record<string, KernelBuild>> = { strict: 'simd', fast: 'relaxed' }
 
-async function openKernel({ profile, threads, weights, tile }: Setting): Promise<Kernel> {
-  const build = BUILDS[profile]
+const start: StartThread = (job) => new Promise((resolve, reject) => {
+  const worker = new Worker('./dist/thread.js', { workerData: job })
+  worker.once('message', () => resolve())
+  worker.once('error', reject)
+})
+
+/** The kernel with the tile that is fastest here. */
+async function openKernel({ profile, threads }: Setting): Promise<Kernel> {
+  const build = BUILDS[String(profile)]
   if (!build) throw new Error(`this version has no ${profile} profile`)
-  if (threads !== 1) throw new Error(`this version has one thread, not ${threads}`)
-  if (weights !== 'f32') throw new Error(`this version has no ${weights} weights`)
-  if (tile !== 'auto') throw new Error(`this version has no choice of tiles, such as ${tile}`)
-  return loadKernel(readFileSync(`dist/kerf.${build}.wasm`), build)
+  const plain = await loadKernel(readFileSync(`dist/kerf.${build}.wasm`), build)
+  const [{ tile }] = await calibrate(plain.module, plain.exports, build === 'simd', () => performance.now())
+  const shared = Number(threads) > 1 ? new WebAssembly.Module(readFileSync(`dist/kerf.${build}.shared.wasm`)) : undefined
+  return { ...plain, tile, team: shared && { module: shared, start } }
 }
 
 async function prepareProduct(kernel: Kernel, { form, N, O, I, a, b }: ProductWork): Promise<Task> {
@@ -39,10 +50,11 @@ async function prepareProduct(kernel: Kernel, { form, N, O, I, a, b }: ProductWo
   const scratch = planner.place('scratch', 'scratch', 'call', kernel.exports.productScratchBytes(shape[1]))
   const { pages } = planner.finish()
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
-  const exports = await instantiate(kernel.module, memory)
+  const exports = await instantiate(kernel.module, memory, kernel.tile)
   for (const [tensor, address] of [[a, at.a], [b, at.b]] as const) new Float32Array(memory.buffer, address).set(drawTensor(tensor))
   const product = { forward: exports.matmul, input: exports.matmulBackwardInput, weight: exports.matmulBackwardWeight }[form]
   return {
+    note: `tile ${kernel.tile}`,
     run: () => product(at.out, at.a, at.b, N, O, I, 0, scratch),
     check: () => ({ out: checkOutput(new Float32Array(memory.buffer, at.out, countOf(shape))) }),
   }
@@ -54,8 +66,27 @@ function offsetsOf(lengths: readonly number[]): Int32Array {
   return offsets
 }
 
-function placeWeights(stage: Stage, weights: readonly Tensor[]): void {
-  for (const tensor of weights) stage.weight(tensor.name).set(drawTensor(tensor))
+/** Drawn tensors as a model's file; `rounded` puts each row of a matrix on int8's grid first, so that int8 loses nothing more. */
+function drawnWeights(tensors: readonly Tensor[], rounded: boolean): Weights {
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]))
+  return {
+    names: [...byName.keys()],
+    has: (name) => byName.has(name),
+    read: async (name) => {
+      const tensor = byName.get(name)!
+      const values = drawTensor(tensor)
+      if (rounded && tensor.shape.length === 2) roundRows(values, tensor.shape[1])
+      return { dtype: 'F32', data: new Uint8Array(values.buffer) }
+    },
+  }
+}
+
+function roundRows(values: Float32Array, width: number): void {
+  for (let begin = 0; begin < values.length; begin += width) {
+    const row = values.subarray(begin, begin + width)
+    const step = row.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) / 127
+    row.forEach((value, index) => { row[index] = Math.round(value / step) * step })
+  }
 }
 
 function specOf(lengths: readonly (readonly number[])[], rest: Omit<StageSpec, 'rows' | 'sequences' | 'longest'>): StageSpec {
@@ -67,11 +98,13 @@ function specOf(lengths: readonly (readonly number[])[], rest: Omit<StageSpec, '
   }
 }
 
-async function prepareBlock(kernel: Kernel, work: BlockWork): Promise<Task> {
+async function prepareBlock(kernel: Kernel, work: BlockWork, { threads, weights: format }: Setting): Promise<Task> {
   const { config, block, adapter, weights, lora, batches } = work
-  const spec = specOf(batches, { config, from: block, to: block + 1, labels: 1, adapter, training: 'adapters', setsFrom: [block], head: false })
-  const stage = await Stage.blank(kernel, spec)
-  placeWeights(stage, weights)
+  const spec = specOf(batches, {
+    threads: Number(threads), format: format === 'int8' ? 'int8' : 'f32',
+    config, from: block, to: block + 1, labels: 1, adapter, training: 'adapters', setsFrom: [block], head: false,
+  })
+  const stage = await Stage.open(kernel, spec, drawnWeights(weights, work.rounded))
   const { layout } = stage.plan.sets[0]
   const params = new Float32Array(layout.count)
   for (const { name, offset } of layout.entries) {
@@ -81,42 +114,46 @@ async function prepareBlock(kernel: Kernel, work: BlockWork): Promise<Task> {
   stage.writeSet(0, freshState(params))
   const inputs = batches.map((lengths, index) => (
     { batch: { offsets: offsetsOf(lengths), activation: drawTensor(work.xs[index]) } satisfies Batch, dOut: drawTensor(work.dOuts[index]) }))
-  const step = (index: number) => {
-    const { batch, dOut } = inputs[index]
+  const forward = (index: number) => {
     stage.clearGradients()
-    stage.forward(batch)
-    return stage.backward(dOut)!
+    stage.forward(inputs[index].batch)
   }
+  const { weights: weightBytes } = sumPurposes(stage.plan.memory)
   const gradient = (name: string) => {
     const { offset, count } = layout.entries.find((entry) => entry.name === name)!
     return stage.view(stage.plan.setGrads + 4 * offset, count)
   }
   return {
     steps: batches.length,
-    run: () => { for (let index = 0; index < inputs.length; index++) step(index) },
+    note: `tile ${kernel.tile}, weights ${weightBytes} bytes`,
+    run: () => {
+      inputs.forEach(({ dOut }, index) => {
+        forward(index)
+        stage.backward(dOut)
+      })
+    },
     check: () => {
-      const dx = step(0)
+      forward(0)
+      const out = stage.activation()
+      const dx = stage.backward(inputs[0].dOut)!
       const gradients = lora.map(({ name }) => [name.replace(nameIn(block, ''), ''), gradient(name)] as const)
-      return checkOutputs({ out: stage.activation(), dx, ...Object.fromEntries(gradients) })
+      return checkOutputs({ out, dx, ...Object.fromEntries(gradients) })
     },
   }
 }
 
 async function prepareModel(kernel: Kernel, { config, weights, ids }: ModelWork): Promise<Task> {
   const lengths = [ids.length]
-  const stage = await Stage.blank(kernel, specOf([lengths], {
-    config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], head: false,
-  }))
-  placeWeights(stage, weights)
+  const spec = specOf([lengths], { config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], head: false })
+  const stage = await Stage.open(kernel, spec, drawnWeights(weights, false))
   const batch: Batch = { offsets: offsetsOf(lengths), ids: Int32Array.from(ids) }
-  return { run: () => stage.forward(batch), check: () => ({ out: checkOutput(stage.activation()) }) }
+  return { note: `tile ${kernel.tile}`, run: () => stage.forward(batch), check: () => ({ out: checkOutput(stage.activation()) }) }
 }
 
 async function prepareStep(kernel: Kernel, { config, adapter, labels, lengths }: StepWork): Promise<Task> {
   const spec = specOf([lengths], { config, from: 0, to: config.layers, labels, adapter, training: 'adapters', setsFrom: [0] })
-  const stage = await Stage.blank(kernel, spec)
-  placeWeights(stage, stage.plan.weights.tensors.map(({ name, shape }) => (
-    { name, shape, scale: 0.0625, center: name.endsWith('LayerNorm.weight') ? 1 : 0 })))
+  const tensors = weightTensors(spec).map(({ name, shape }) => ({ name, shape, scale: 0.0625, center: name.endsWith('LayerNorm.weight') ? 1 : 0 }))
+  const stage = await Stage.open(kernel, spec, drawnWeights(tensors, false))
   const batch: Batch = { offsets: offsetsOf(lengths), ids: Int32Array.from({ length: spec.rows }, (_, row) => (row * 7919) % config.vocabSize) }
   const truths = Int32Array.from(lengths, (_, index) => index % labels)
   const { forward, backward } = countWork(spec, lengths)
@@ -138,7 +175,7 @@ async function prepare(work: Work, setting: Setting): Promise<Task> {
   if (work.kind === 'peak') return measurePeak(setting.profile === 'fast')
   const kernel = await openKernel(setting)
   if (work.kind === 'product') return prepareProduct(kernel, work)
-  if (work.kind === 'block') return prepareBlock(kernel, work)
+  if (work.kind === 'block') return prepareBlock(kernel, work, setting)
   return work.kind === 'model' ? prepareModel(kernel, work) : prepareStep(kernel, work)
 }
 

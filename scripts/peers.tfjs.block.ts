@@ -1,7 +1,7 @@
 /**
  * A BERT block with LoRA in TensorFlow.js, forward and backward: gradients of the input and of the adapters.
  *
- * Written to keep TensorFlow.js off the slow kernel that matMul's flags take, and its own gradients with them (2 GFLOP/s):
+ * `written` keeps TensorFlow.js off the slow kernel that matMul's flags take, and its own gradients with them (2 GFLOP/s):
  * each frozen weight is held both ways, and a product of two values has a gradient that transposes first.
  */
 import { checkOutputs, drawTensor } from './peers.numbers.ts'
@@ -16,7 +16,8 @@ function swap(tf: TensorFlow, x: Value): Value {
 }
 
 /** a·b over the last two axes. */
-function createProduct(tf: TensorFlow): (a: Value, b: Value) => Value {
+function createProduct(tf: TensorFlow, written: boolean): (a: Value, b: Value) => Value {
+  if (!written) return (a, b) => tf.matMul(a, b)
   return tf.customGrad((a: Value, b: Value, save: Save) => {
     save([a, b])
     return { value: tf.matMul(a, b), gradFunc: (dy, [x, y]) => [tf.matMul(dy, swap(tf, y)), tf.matMul(swap(tf, x), dy)] }
@@ -24,19 +25,20 @@ function createProduct(tf: TensorFlow): (a: Value, b: Value) => Value {
 }
 
 /** x·Wᵀ for a weight [O, I]. */
-function createFrozen(tf: TensorFlow, weight: Value): (x: Value) => Value {
+function createFrozen(tf: TensorFlow, weight: Value, written: boolean): (x: Value) => Value {
   const turned = tf.transpose(weight)
+  if (!written) return (x) => tf.matMul(x, turned)
   return tf.customGrad((x: Value) => ({ value: tf.matMul(x, turned), gradFunc: (dy) => tf.matMul(dy, weight) }))
 }
 
 /** The block over S sequences of T rows as a function of x [S·T, C] and the adapters [A, B, …] in the order of `work.lora`. */
-function buildBlock(tf: TensorFlow, work: BlockWork, weights: ReadonlyMap<string, Value>, S: number, T: number) {
+function buildBlock(tf: TensorFlow, work: BlockWork, weights: ReadonlyMap<string, Value>, S: number, T: number, written: boolean) {
   const { hiddenSize: C, heads: H, layerNormEps } = work.config
   const weight = (name: string) => weights.get(nameIn(work.block, name))!
   const half = tf.scalar(0.5), one = tf.scalar(1), root = tf.scalar(Math.SQRT1_2), eps = tf.scalar(layerNormEps)
   const adapterScale = tf.scalar(work.adapter.alpha / work.adapter.rank), attentionScale = tf.scalar(1 / Math.sqrt(C / H))
-  const product = createProduct(tf)
-  const frozen = new Map([...weights].filter(([, value]) => value.shape.length === 2).map(([name, value]) => [name, createFrozen(tf, value)]))
+  const product = createProduct(tf, written)
+  const frozen = new Map([...weights].filter(([, value]) => value.shape.length === 2).map(([name, value]) => [name, createFrozen(tf, value, written)]))
   const linear = (x: Value, module: string) => tf.add(frozen.get(nameIn(work.block, `${module}.weight`))!(x), weight(`${module}.bias`))
   const norm = (x: Value, module: string) => {
     const centered = tf.sub(x, tf.mean(x, 1, true))
@@ -60,13 +62,13 @@ function buildBlock(tf: TensorFlow, work: BlockWork, weights: ReadonlyMap<string
 }
 
 /** For batches of equal lengths: TensorFlow.js has no ragged ones. */
-export async function prepareBlock(tf: TensorFlow, work: BlockWork): Promise<Task> {
+export async function prepareBlock(tf: TensorFlow, work: BlockWork, written: boolean): Promise<Task> {
   const [lengths] = work.batches
   if (work.batches.length > 1 || lengths.some((length) => length !== lengths[0])) throw new Error('no ragged batches')
   const place = (tensor: Tensor) => tf.tensor(drawTensor(tensor), tensor.shape)
   const weights = new Map(work.weights.map((tensor) => [tensor.name, place(tensor)]))
   const args = [place(work.xs[0]), ...work.lora.map(place)], dOut = place(work.dOuts[0])
-  const step = tf.valueAndGrads(buildBlock(tf, work, weights, lengths.length, lengths[0]))
+  const step = tf.valueAndGrads(buildBlock(tf, work, weights, lengths.length, lengths[0], written))
   return {
     run: () => tf.tidy(() => void step(args, dOut)),
     check: () => tf.tidy(() => {

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { drawTensor, checkOutput } from './peers.numbers.ts'
 import type { Tensor } from './peers.numbers.ts'
-import type { Task } from './peers.protocol.ts'
+import type { Setting, Task } from './peers.protocol.ts'
 import { pickFastest, serve } from './peers.protocol.ts'
 import { prepareBlock } from './peers.tfjs.block.ts'
 import type { TensorFlow, Value } from './peers.tfjs.types.ts'
@@ -38,13 +38,13 @@ async function prepareProduct(tf: TensorFlow, { form, a, b }: ProductWork): Prom
   return { run, note: name, check: () => ({ out: checkOutput(product().dataSync()) }) }
 }
 
-async function prepare(tf: TensorFlow, work: Work): Promise<Task> {
+async function prepare(tf: TensorFlow, work: Work, setting: Setting): Promise<Task> {
   if (work.kind === 'product') return prepareProduct(tf, work)
-  if (work.kind === 'block') return prepareBlock(tf, work)
+  if (work.kind === 'block') return prepareBlock(tf, work, setting.gradients === 'written')
   throw new Error(`no ${work.kind} for TensorFlow.js`)
 }
 
 await serve(async () => {
   const tf = await openTensorFlow()
-  return { version: `${tf.version_core}`, prepare: (work) => prepare(tf, work) }
+  return { version: `${tf.version_core}`, prepare: (work, setting) => prepare(tf, work, setting) }
 })

@@ -33,6 +33,8 @@ export type BlockWork = {
   lora: readonly Tensor[]
   batches: readonly (readonly number[])[]
   padded: number
+  /** Matrices on int8's grid, so that those who hold them in int8 compute the same. */
+  rounded: boolean
   xs: readonly Tensor[]
   dOuts: readonly Tensor[]
 }
@@ -64,13 +66,13 @@ export function describeProduct(form: Form, N: number, O: number, I: number): Pr
 }
 
 /** One block of BERT-base; `padded` as in BlockWork. */
-export function describeBlock(batches: readonly (readonly number[])[], padded: number): BlockWork {
+export function describeBlock(batches: readonly (readonly number[])[], padded: number, rounded = false): BlockWork {
   const config = { ...BERT_BASE, layers: 2 }, block = 1
   const rows = batches.map((lengths) => lengths.reduce((sum, length) => sum + length, 0))
   const hidden = (name: string, scale: number) => rows.map((N, index): Tensor => (
     { name: `${name}.${index}`, shape: [N, config.hiddenSize], scale, center: 0 }))
   return {
-    kind: 'block', config, block, adapter: LORA, batches, padded,
+    kind: 'block', config, block, adapter: LORA, batches, padded, rounded,
     weights: blockTensors(config, block).map(toTensor),
     lora: adapterTensors(config, LORA, 1).filter((tensor) => tensor.block === block).map(toTensor),
     // Uniform in ±√3 has variance 1, as a layer norm's output.
