@@ -7,7 +7,7 @@
  */
 import { FORMAT_F16, FORMAT_I8, readFour, readOne } from './format'
 
-const STRIP: i32 = 64 // a multiple of every panel's width
+const STRIP: i32 = 48 // a multiple of every panel's width
 
 /** b [depth, N] by its strides in elements → panels one after another. scales: for i8, of b's columns or of its rows. */
 export function packPanels(

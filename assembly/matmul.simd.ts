@@ -4,11 +4,11 @@
  * Between blocks of k a tile of c rests in memory as f32, which changes no bits.
  */
 import { packPanels, packTile } from './matmul.pack'
-import { multiplyTile4x8, multiplyTile5x16, multiplyTile6x8 } from './matmul.tile'
+import { multiplyTile3x12, multiplyTile4x8, multiplyTile5x16, multiplyTile6x8 } from './matmul.tile'
 
 const K_BLOCK: i32 = 256 // panel of 16 columns 16 KB, tile of 5 rows 5 KB: both stay in a 32 KB first cache
 const M_BLOCK: i32 = 120 // a multiple of every tile's rows: 120 KB
-const N_BLOCK: i32 = 512 // 512 KB
+const N_BLOCK: i32 = 480 // a multiple of every tile's columns: 480 KB
 const ROWS_MAX: i32 = 6
 const COLUMNS_MAX: i32 = 16
 const EDGE_BYTES: i32 = 4 * ROWS_MAX * COLUMNS_MAX
@@ -17,8 +17,9 @@ const BLOCK_BYTES: i32 = 4 * M_BLOCK * K_BLOCK
 /** The tiles to choose from. */
 const TILE_4X8: i32 = 0
 const TILE_6X8: i32 = 1
-const TILE_5X16: i32 = 2
-const TILES: i32 = 3
+const TILE_3X12: i32 = 2
+const TILE_5X16: i32 = 3
+const TILES: i32 = 4
 
 let tile: i32 = 0
 
@@ -34,12 +35,13 @@ export function setTileSimd(index: i32): void {
 
 /** The same for every tile, so that a plan does not depend on the host. */
 export function productSimdScratchBytes(columns: i32): i32 {
-  const width = min(N_BLOCK, (columns + COLUMNS_MAX - 1) / COLUMNS_MAX * COLUMNS_MAX)
+  const width = min(N_BLOCK, columns + COLUMNS_MAX - 1)
   return EDGE_BYTES + BLOCK_BYTES + 4 * width * K_BLOCK
 }
 
 @inline function multiplyTile(kind: i32, c: usize, cRow: usize, from: usize, fromRow: usize, a: usize, b: usize, depth: i32): void {
   if (kind == TILE_5X16) multiplyTile5x16(c, cRow, from, fromRow, a, b, depth)
+  else if (kind == TILE_3X12) multiplyTile3x12(c, cRow, from, fromRow, a, b, depth)
   else if (kind == TILE_6X8) multiplyTile6x8(c, cRow, from, fromRow, a, b, depth)
   else multiplyTile4x8(c, cRow, from, fromRow, a, b, depth)
 }
@@ -51,10 +53,10 @@ export function productSimd(
   b: usize, bRow: i32, bColumn: i32, format: i32, scales: usize, scaleColumns: i32,
   M: i32, N: i32, K: i32, scratch: usize
 ): void {
-  // Sixteen columns would be half idle where there are but eight.
-  const kind = N <= 8 && tile == TILE_5X16 ? TILE_4X8 : tile
-  const height = kind == TILE_5X16 ? 5 : kind == TILE_6X8 ? 6 : 4
-  const width = kind == TILE_5X16 ? 16 : 8
+  // More columns would be idle where there are but eight.
+  const kind = N <= 8 && tile >= TILE_3X12 ? TILE_4X8 : tile
+  const height = kind == TILE_5X16 ? 5 : kind == TILE_3X12 ? 3 : kind == TILE_6X8 ? 6 : 4
+  const width = kind == TILE_5X16 ? 16 : kind == TILE_3X12 ? 12 : 8
   const block = scratch + EDGE_BYTES
   const panels = block + BLOCK_BYTES
   const size = format == 0 ? 4 : format == 1 ? 2 : 1

@@ -74,6 +74,31 @@ export function multiplyTile6x8(c: usize, cRow: usize, from: usize, fromRow: usi
   v128.store(r5, c50); v128.store(r5, c51, 16)
 }
 
+/** c [3, 12]: nine accumulators; the fewest loads for each product where a compiler keeps to 128 bits but uses them all. */
+export function multiplyTile3x12(c: usize, cRow: usize, from: usize, fromRow: usize, tile: usize, panel: usize, depth: i32): void {
+  const r1 = c + cRow, r2 = r1 + cRow
+  let c00 = f32x4.splat(0), c01 = c00, c02 = c00, c10 = c00, c11 = c00, c12 = c00, c20 = c00, c21 = c00
+  let c22 = c00
+  if (from) {
+    const f1 = from + fromRow, f2 = f1 + fromRow
+    c00 = v128.load(from); c01 = v128.load(from, 16); c02 = v128.load(from, 32)
+    c10 = v128.load(f1); c11 = v128.load(f1, 16); c12 = v128.load(f1, 32)
+    c20 = v128.load(f2); c21 = v128.load(f2, 16); c22 = v128.load(f2, 32)
+  }
+  for (const end = tile + usize(depth) * 12; tile < end; tile += 12, panel += 48) {
+    const b0 = v128.load(panel), b1 = v128.load(panel, 16), b2 = v128.load(panel, 32)
+    let v = v128.load32_splat(tile)
+    c00 = madd(v, b0, c00); c01 = madd(v, b1, c01); c02 = madd(v, b2, c02)
+    v = v128.load32_splat(tile, 4)
+    c10 = madd(v, b0, c10); c11 = madd(v, b1, c11); c12 = madd(v, b2, c12)
+    v = v128.load32_splat(tile, 8)
+    c20 = madd(v, b0, c20); c21 = madd(v, b1, c21); c22 = madd(v, b2, c22)
+  }
+  v128.store(c, c00); v128.store(c, c01, 16); v128.store(c, c02, 32)
+  v128.store(r1, c10); v128.store(r1, c11, 16); v128.store(r1, c12, 32)
+  v128.store(r2, c20); v128.store(r2, c21, 16); v128.store(r2, c22, 32)
+}
+
 /** c [5, 16]: twenty accumulators; for hosts whose compiler pairs them into ten of 256 bits. */
 export function multiplyTile5x16(c: usize, cRow: usize, from: usize, fromRow: usize, tile: usize, panel: usize, depth: i32): void {
   const r1 = c + cRow, r2 = r1 + cRow, r3 = r2 + cRow, r4 = r3 + cRow

@@ -15,7 +15,7 @@ export const KERNEL_BUILDS = ['simd', 'scalar', 'relaxed'] as const
 export type KernelBuild = (typeof KERNEL_BUILDS)[number]
 
 /** Inner tiles of the matrix product, rows by columns, in the kernel's order. */
-export const TILES = ['4x8', '6x8', '5x16'] as const
+export const TILES = ['4x8', '6x8', '3x12', '5x16'] as const
 export type Tile = (typeof TILES)[number]
 
 /** Starts a thread that instantiates `module` on `memory`, joins the team at `address` and works until it is dismissed. */
