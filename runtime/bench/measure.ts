@@ -9,7 +9,7 @@ import { refuse } from '../error.ts'
 export type Timer = { clock(): number; turn(): Promise<void> }
 
 /** `before` runs ahead of each call and is not timed: for what uses up what it works on. */
-export type Work = { run(): void; before?(): void }
+export type TimedWork = { run(): void; before?(): void }
 
 export type MeasureOptions = {
   /** The warm-up takes at least `warmMs`, and at most `warmMsMax` and one batch. */
@@ -39,7 +39,7 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]
 }
 
-function timeCalls({ clock }: Timer, { run, before }: Work, calls: number): number {
+function timeCalls({ clock }: Timer, { run, before }: TimedWork, calls: number): number {
   if (before) return timeApart(clock, run, before, calls)
   const begin = clock()
   for (let call = 0; call < calls; call++) run()
@@ -64,7 +64,7 @@ function fillSample(ms: number, calls: number, sampleMs: number): number {
 }
 
 /** Runs the warm-up and returns the calls of a sample. */
-async function warmUp(timer: Timer, work: Work, { warmMs, warmMsMax, sampleMs }: MeasureOptions): Promise<number> {
+async function warmUp(timer: Timer, work: TimedWork, { warmMs, warmMsMax, sampleMs }: MeasureOptions): Promise<number> {
   const begin = timer.clock()
   let before = Infinity
   for (let calls = 1; ;) {
@@ -81,7 +81,7 @@ async function warmUp(timer: Timer, work: Work, { warmMs, warmMsMax, sampleMs }:
   }
 }
 
-type Run = { work: Work; calls: number; times: number[] }
+type Run = { work: TimedWork; calls: number; times: number[] }
 
 async function takeSample(timer: Timer, run: Run, sampleMs: number): Promise<void> {
   const ms = timeCalls(timer, run.work, run.calls)
@@ -98,7 +98,7 @@ async function takeSample(timer: Timer, run: Run, sampleMs: number): Promise<voi
  * alike. `on` is told before each warm-up and round. Refuses `bench-clock` for a clock that stands still.
  */
 export async function measureTogether(
-  timer: Timer, works: readonly Work[], options: MeasureOptions, on: (what: string) => void = () => {},
+  timer: Timer, works: readonly TimedWork[], options: MeasureOptions, on: (what: string) => void = () => {},
 ): Promise<Timing[]> {
   const { sampleMs, samples, samplesMin, budgetMs } = options
   const runs: Run[] = []

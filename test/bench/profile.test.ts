@@ -61,7 +61,7 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['another version', damage(['version'], 2), /^d\.json\.version: expected 1, got 2/],
   ['no kernel', damage(['kernel']), /^d\.json\.kernel: expected a JSON object/],
   ['no build', damage(['kernel', 'build'], ''), /^d\.json\.kernel\.build: expected text/],
-  ['no tile', damage(['kernel', 'tile'], '3x3'), /^d\.json\.kernel\.tile: expected 4x8, 6x8, 5x16, got "3x3"/],
+  ['no tile', damage(['kernel', 'tile'], '3x3'), /^d\.json\.kernel\.tile: expected 4x8, 6x8, 3x12, 5x16, got "3x3"/],
   ['no threads', damage(['kernel', 'threads'], 0), /^d\.json\.kernel\.threads: expected a whole number of at least 1, got 0/],
   ['too many threads', damage(['kernel', 'threads'], 65), /^d\.json\.kernel\.threads: expected at most 64, got 65/],
   ['another dtype', damage(['kernel', 'dtype'], 'int4'), /^d\.json\.kernel\.dtype: expected f32, f16, int8, got "int4"/],
