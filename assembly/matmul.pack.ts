@@ -47,6 +47,7 @@ export function packTile(out: usize, a: usize, aRow: i32, aColumn: i32, depth: i
   const rowBytes = usize(aRow) << 2
   const columnBytes = usize(aColumn) << 2
   const stepBytes = usize(height) << 2
+  if (height == 3 && rows == 3 && aColumn == 1) return transposeThree(out, a, rowBytes, depth)
   for (let row = 0; row < height; row += 4, a += rowBytes << 2, out += 16) {
     const present = rows - row
     if (present >= 4 && height - row >= 4 && aColumn == 1) transposeFour<f32>(out, a, rowBytes, depth, stepBytes, 0)
@@ -112,6 +113,21 @@ function transposeFour<T>(out: usize, x: usize, lineBytes: usize, depth: i32, st
     store<f32>(out, readOne<T>(x, s0)); store<f32>(out, readOne<T>(x1, s1), 4)
     store<f32>(out, readOne<T>(x2, s2), 8); store<f32>(out, readOne<T>(x3, s3), 12)
     x += sizeof<T>(); x1 += sizeof<T>(); x2 += sizeof<T>(); x3 += sizeof<T>()
+  }
+}
+
+/** Three lines of `depth` f32, `lineBytes` apart → [depth][3]. */
+function transposeThree(out: usize, x: usize, lineBytes: usize, depth: i32): void {
+  let x1 = x + lineBytes, x2 = x1 + lineBytes
+  let k = 0
+  for (; k + 4 <= depth; k += 4, out += 48, x += 16, x1 += 16, x2 += 16) {
+    const a = v128.load(x), b = v128.load(x1), c = v128.load(x2)
+    v128.store(out, v128.shuffle<f32>(v128.shuffle<f32>(a, b, 0, 4, 1, 5), c, 0, 1, 4, 2))
+    v128.store(out, v128.shuffle<f32>(v128.shuffle<f32>(a, b, 5, 2, 6, 6), c, 0, 5, 1, 2), 16)
+    v128.store(out, v128.shuffle<f32>(v128.shuffle<f32>(a, b, 3, 7, 3, 7), c, 6, 0, 1, 7), 32)
+  }
+  for (; k < depth; k++, out += 12, x += 4, x1 += 4, x2 += 4) {
+    store<f32>(out, load<f32>(x)); store<f32>(out, load<f32>(x1), 4); store<f32>(out, load<f32>(x2), 8)
   }
 }
 
