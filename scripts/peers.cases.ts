@@ -34,11 +34,13 @@ function peer(program: Program, host: Host, setting: Setting = {}): Contender {
 }
 
 const NODES: readonly Host[] = ['node', 'node26', 'node26-revec']
-const JAX_HOSTS: readonly Host[] = ['node', 'node26', 'node26-revec', 'deno', 'bun']
+const JAX_HOSTS: readonly Host[] = ['node26', 'node26-revec', 'deno', 'bun']
 
-const TFJS = NODES.map((host) => peer('tfjs', host, { gradients: 'own' }))
+const TFJS = NODES.map((host) => peer('tfjs', host))
+/** Half a minute a step: one host is enough. */
+const TFJS_OWN = peer('tfjs', 'node26', { gradients: 'own' })
 /** With gradients written by hand around its slow kernel. */
-const TFJS_TUNED = NODES.map((host): Contender => ({ ...peer('tfjs', host, { gradients: 'written' }), id: `tfjs.written@${host}` }))
+const TFJS_WRITTEN = NODES.slice(1).map((host): Contender => ({ ...peer('tfjs', host, { gradients: 'written' }), id: `tfjs.written@${host}` }))
 const ORT_WEB = NODES.map((host) => peer('ort-web', host, { package: 'onnxruntime-web' }))
 const JAX = JAX_HOSTS.map((host) => peer('jax', host))
 const ORT_NATIVE = peer('ort-native', 'node', { package: 'onnxruntime-node' })
@@ -57,8 +59,6 @@ export function productName(form: Form, [O, I]: Layer): string {
   return `product-${form}-${ROWS}x${O}x${I}`
 }
 
-const FORM_TITLES: Readonly<Record<Form, string>> = { forward: 'forward', input: 'backward input', weight: 'backward weight' }
-
 function product(form: Form, [O, I]: Layer, label = ''): Part {
   return { label, work: describeProduct(form, ROWS, O, I), flops: 2 * ROWS * O * I }
 }
@@ -73,11 +73,10 @@ function alone(contenders: readonly Contender[], parts: readonly Part[]): Case['
 }
 
 function productCases(): Case[] {
-  // One size tells of the backward forms what the bars don't ask.
-  return FORMS.flatMap((form) => (form === 'forward' ? LAYERS : [SQUARE]).map((layer) => ({
-    name: productName(form, layer), title: `matrix product, ${FORM_TITLES[form]}, ${[ROWS, ...layer].join('×')}`,
-    entries: assign(product(form, layer), interleave(KERF, [...TFJS, ...ORT_WEB, ...JAX, ORT_NATIVE, TORCH])),
-  })))
+  return LAYERS.map((layer) => ({
+    name: productName('forward', layer), title: `matrix product, forward, ${[ROWS, ...layer].join('×')}`,
+    entries: assign(product('forward', layer), interleave(KERF, [...TFJS, ...ORT_WEB, JAX[0], ORT_NATIVE, TORCH])),
+  }))
 }
 
 const TOKENS = 128
@@ -119,7 +118,7 @@ export function listCases(lengths: readonly number[]): Case[] {
     },
     {
       name: 'block', title: `BERT-base block, LoRA step, ${SEQUENCES} × ${TOKENS} tokens`,
-      entries: assign(work(describeBlock([full], 0)), interleave(KERF, [...TFJS, ...TFJS_TUNED, ...JAX, TORCH])),
+      entries: assign(work(describeBlock([full], 0)), interleave(KERF, [TFJS_OWN, ...TFJS_WRITTEN, ...JAX, TORCH])),
     },
     {
       name: 'ragged', title: `the same, texts of ${mean.toFixed(1)} tokens in the mean, padded to ${TOKENS} by the peer`,

@@ -23,6 +23,8 @@ import { PEERS, install } from './peers.install.ts'
 import type { CaseResult } from './peers.rounds.ts'
 import { runCase } from './peers.rounds.ts'
 import type { Report } from './peers.table.ts'
+import { formatNumber } from '../runtime/federation/quantity.ts'
+import { median } from './peers.ratio.ts'
 import { formatReport, replaceTable } from './peers.table.ts'
 
 const ROUNDS_MAX = 1000
@@ -65,6 +67,11 @@ function describeCommit(): string {
   return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : ' with changes')
 }
 
+/** The medians as they come, for whoever watches. */
+function describeResult({ measured }: CaseResult): string {
+  return measured.map(({ id, ms, note }) => `  ${id.padEnd(32)} ${formatNumber(median(ms)).padStart(8)} ms  ${note}\n`).join('')
+}
+
 async function compare(flags: Flags): Promise<void> {
   const rounds = flags.integer('rounds', 1, ROUNDS_MAX)
   const peers = choosePeers(flags)
@@ -74,8 +81,10 @@ async function compare(flags: Flags): Promise<void> {
   const cases = chooseCases(flags).map((one) => ({ ...one, entries: one.entries.filter(({ program }) => peers.has(program)) }))
   const results: CaseResult[] = []
   for (const one of cases) {
-    process.stderr.write(`${one.name}\n`)
-    results.push(await runCase(one, installed, rounds, AT_LEAST_MS))
+    const begin = performance.now()
+    const result = await runCase(one, installed, rounds, AT_LEAST_MS)
+    process.stderr.write(`${one.name}: ${((performance.now() - begin) / 1000).toFixed(0)} s\n${describeResult(result)}`)
+    results.push(result)
   }
   const report: Report = { machine, commit, rounds, installed, cases, results }
   const table = formatReport(report)
