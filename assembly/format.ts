@@ -5,6 +5,8 @@
 export const FORMAT_F32: i32 = 0
 export const FORMAT_F16: i32 = 1
 export const FORMAT_I8: i32 = 2
+/** f32 in the panels of this instance's tile, over the whole depth (packPanel): for forward products alone. */
+export const FORMAT_PANELS: i32 = 3
 
 // A half's exponent and fraction, shifted into f32's place, are 2¹¹² too small: exact for normal and subnormal alike.
 const HALF_BIAS: u32 = 0x77800000

@@ -3,6 +3,7 @@
  * cache while blocks of a, packed in tiles, pass it by; one panel stays in the first cache while a block's tiles pass it.
  * Between blocks of k a tile of c rests in memory as f32, which changes no bits.
  */
+import { FORMAT_PANELS } from './format'
 import { packPanels, packTile } from './matmul.pack'
 import { multiplyTile3x12, multiplyTile4x8, multiplyTile5x16, multiplyTile6x8 } from './matmul.tile'
 
@@ -33,6 +34,21 @@ export function setTileSimd(index: i32): void {
   if (index >= 0 && index < TILES) tile = index
 }
 
+@inline function widthOf(kind: i32): i32 {
+  return kind == TILE_5X16 ? 16 : kind == TILE_3X12 ? 12 : 8
+}
+
+/** Columns of this instance's tile. */
+export function tileColumnsSimd(): i32 {
+  return widthOf(tile)
+}
+
+/** out = one panel [depth][columns] of rows x [columns, depth]. */
+export function packPanelSimd(out: usize, x: usize, depth: i32): void {
+  const width = widthOf(tile)
+  packPanels(out, x, 1, depth, depth, width, width, 0, 0, 0)
+}
+
 /** The same for every tile, so that a plan does not depend on the host. */
 export function productSimdScratchBytes(columns: i32): i32 {
   const width = min(N_BLOCK, columns + COLUMNS_MAX - 1)
@@ -53,10 +69,11 @@ export function productSimd(
   b: usize, bRow: i32, bColumn: i32, format: i32, scales: usize, scaleColumns: i32,
   M: i32, N: i32, K: i32, scratch: usize
 ): void {
+  const packed = format == FORMAT_PANELS
   // More columns would be idle where there are but eight.
-  const kind = N <= 8 && tile >= TILE_3X12 ? TILE_4X8 : tile
+  const kind = N <= 8 && tile >= TILE_3X12 && !packed ? TILE_4X8 : tile
   const height = kind == TILE_5X16 ? 5 : kind == TILE_3X12 ? 3 : kind == TILE_6X8 ? 6 : 4
-  const width = kind == TILE_5X16 ? 16 : kind == TILE_3X12 ? 12 : 8
+  const width = widthOf(kind)
   const block = scratch + EDGE_BYTES
   const panels = block + BLOCK_BYTES
   const size = format == 0 ? 4 : format == 1 ? 2 : 1
@@ -64,15 +81,19 @@ export function productSimd(
     const columns = min(N_BLOCK, N - j)
     for (let k = 0; k < K; k += K_BLOCK) {
       const depth = min(K_BLOCK, K - k)
-      packPanels(panels, b + usize(k * bRow + j * bColumn) * size, bRow, bColumn, depth, columns, width,
-        format, scales + (usize(scaleColumns ? j : k) << 2), scaleColumns)
+      const panel = packed ? b + (usize(j * K + k * width) << 2) : panels
+      const panelBytes = usize((packed ? K : depth) * width) << 2
+      if (!packed) {
+        packPanels(panels, b + usize(k * bRow + j * bColumn) * size, bRow, bColumn, depth, columns, width,
+          format, scales + (usize(scaleColumns ? j : k) << 2), scaleColumns)
+      }
       const start = k > 0 ? c : from
       const startRow = k > 0 ? cRow : fromRow
       for (let i = 0; i < M; i += M_BLOCK) {
         const rows = min(M_BLOCK, M - i)
         packBlock(block, a + (usize(i * aRow + k * aColumn) << 2), aRow, aColumn, depth, rows, height)
         multiplyBlock(c + (usize(i * cRow + j) << 2), usize(cRow) << 2, start ? start + (usize(i * startRow + j) << 2) : 0, usize(startRow) << 2,
-          block, panels, rows, columns, depth, kind, height, width, scratch)
+          block, panel, panelBytes, rows, columns, depth, kind, height, width, scratch)
       }
     }
   }
@@ -86,11 +107,11 @@ function packBlock(out: usize, a: usize, aRow: i32, aColumn: i32, depth: i32, ro
 
 /** c [rows, columns] of one block of a and one of b; a tile at the edge is computed whole, aside. */
 function multiplyBlock(
-  c: usize, cRow: usize, from: usize, fromRow: usize, block: usize, panel: usize,
+  c: usize, cRow: usize, from: usize, fromRow: usize, block: usize, panel: usize, panelBytes: usize,
   rows: i32, columns: i32, depth: i32, kind: i32, height: i32, width: i32, edge: usize
 ): void {
   const edgeRow = usize(width) << 2
-  for (let j = 0; j < columns; j += width, panel += usize(depth * width) << 2) {
+  for (let j = 0; j < columns; j += width, panel += panelBytes) {
     let a = block
     for (let i = 0; i < rows; i += height, a += usize(depth * height) << 2) {
       const offset = usize(j) << 2

@@ -9,7 +9,7 @@
  * that stands in memory. No tile or block size changes that order, so all strict builds and tiles give the same bits.
  */
 import { FORMAT_F16, FORMAT_F32, FORMAT_I8, readOne } from './format'
-import { countTiles, productSimd, productSimdScratchBytes, setTileSimd } from './matmul.simd'
+import { countTiles, packPanelSimd, productSimd, productSimdScratchBytes, setTileSimd, tileColumnsSimd } from './matmul.simd'
 
 /** Depth of the scalar form's panel of four columns. */
 const PLAIN_BLOCK: i32 = 256
@@ -27,6 +27,16 @@ export function tileCount(): i32 {
 /** Chooses the inner tile of this instance: 0 … tileCount() − 1. */
 export function setTile(index: i32): void {
   if (ASC_FEATURE_SIMD) setTileSimd(index)
+}
+
+/** Rows of a weight that make one panel of this instance's tile; 0 where this build has no panels. */
+export function tileColumns(): i32 {
+  return ASC_FEATURE_SIMD ? tileColumnsSimd() : 0
+}
+
+/** out = tileColumns rows x [tileColumns, depth] of a weight as one panel (FORMAT_PANELS), for as long as the tile stays. */
+export function packPanel(out: usize, x: usize, depth: i32): void {
+  if (ASC_FEATURE_SIMD) packPanelSimd(out, x, depth)
 }
 
 /**

@@ -144,7 +144,7 @@ async function prepareBlock(kernel: Kernel, work: BlockWork, { threads, weights:
 
 async function prepareModel(kernel: Kernel, { config, weights, ids }: ModelWork): Promise<Task> {
   const lengths = [ids.length]
-  const spec = specOf([lengths], { config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], head: false })
+  const spec = specOf([lengths], { config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], head: false, packed: true })
   const stage = await Stage.open(kernel, spec, drawnWeights(weights, false))
   const batch: Batch = { offsets: offsetsOf(lengths), ids: Int32Array.from(ids) }
   return { note: `tile ${kernel.tile}`, run: () => stage.forward(batch), check: () => ({ out: checkOutput(stage.activation()) }) }

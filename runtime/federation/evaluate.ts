@@ -35,7 +35,7 @@ export async function openEvaluator(
   { turn = async () => {}, ...options }: EvaluatorOptions = {},
 ): Promise<Evaluator> {
   const stage = await Stage.open(kernel, {
-    ...options, config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0],
+    ...options, packed: true, config, from: 0, to: config.layers, labels, adapter, training: 'none', setsFrom: [0],
     rows: EVALUATION_BATCH * longest, sequences: EVALUATION_BATCH, longest,
   }, weights)
   const place = (vector?: Float32Array) => { if (vector) stage.writeSet(0, freshState(vector)) }

@@ -69,6 +69,9 @@ export type KernelExports = {
   /** The inner tiles of the product: how many there are to choose from, and this instance's choice. They differ in speed alone. */
   tileCount: () => number
   setTile: (index: number) => void
+  /** Rows of a weight in one panel of this instance's tile, and packing so many [tileColumns, depth]; 0 where a build has no panels. */
+  tileColumns: () => number
+  packPanel: (out: number, x: number, depth: number) => void
 
   /** Threads on one shared memory; see assembly/team.ts. */
   teamBytes: () => number

@@ -7,8 +7,8 @@ import { PAGE_BYTES, TILES, createMemory, instantiate } from './load.ts'
 /** Rows that every tile divides, and two blocks of depth. */
 const N = 60, O = 256, I = 512
 /** Milliseconds of work before samples count: compilers replace their first code while it runs. */
-const WARM_MS = 20
-const SAMPLES = 7
+const WARM_MS = 40
+const SAMPLES = 15
 
 /** A tile and its best rate. */
 export type TileRate = { tile: Tile; gflops: number }

@@ -9,6 +9,9 @@ export function formatCode(format: WeightFormat): number {
   return WEIGHT_FORMATS.indexOf(format)
 }
 
+/** The kernel's number of f32 that lies in panels; see `packPanel`. */
+export const PANELS_CODE = 3
+
 /** Bytes of one value. */
 export function formatBytes(format: WeightFormat): number {
   return format === 'f32' ? 4 : format === 'f16' ? 2 : 1

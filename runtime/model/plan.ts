@@ -36,6 +36,8 @@ export type StageSpec = {
   longest: number
   /** How frozen matrices are held, f32 unless given; what is trained and what is one row is always f32. */
   format?: WeightFormat
+  /** Hold f32 matrices in panels of the kernel's tile, so that nothing is packed while it computes; for inference alone. */
+  packed?: boolean
   /** Keep only each block's input, and compute the block once more before its backward pass: the same bits for less memory. */
   recompute?: boolean
   /** Threads that share the blocks' work, 1 unless given; more need a kernel with a team. */
@@ -53,8 +55,8 @@ export type StageOptions = Pick<StageSpec, 'format' | 'recompute' | 'threads'>
 
 export type SetPlan = { layout: Layout; params: number; m: number; v: number }
 export type SavedPlan = { record: number; x: number; lora: Record<LinearKey, number>; fields: Record<SavedField, number> }
-/** A tensor's place; `offset` in elements where all are f32; `scales` the address of int8's scales, one for each row. */
-export type PlacedTensor = TensorShape & { address: number; offset: number; format: WeightFormat; scales: number }
+/** A tensor's place; `offset` in elements where all are f32; `scales` the address of int8's scales, one for each row. `packed`: in panels. */
+export type PlacedTensor = TensorShape & { address: number; offset: number; format: WeightFormat; scales: number; packed: boolean }
 
 /** Addresses by what they hold; 0 where a stage has no such thing. */
 export type StagePlan = {
@@ -108,10 +110,15 @@ function formatOf({ training, format = 'f32' }: StageSpec, { name, shape }: Tens
   return training !== 'all' && shape.length === 2 && /^(embeddings|encoder|pooler)\./.test(name) ? format : 'f32'
 }
 
+/** A frozen linear layer's matrix. */
+function isLinear({ name, shape }: TensorShape): boolean {
+  return shape.length === 2 && /^(encoder|pooler)\./.test(name)
+}
+
 /** Places from 0 on, in bytes, and the end of the last. */
-function placeTensors(spec: StageSpec): { tensors: PlacedTensor[]; count: number; bytes: number } {
+function placeTensors(spec: StageSpec, columns: number): { tensors: PlacedTensor[]; count: number; bytes: number } {
   const align = (bytes: number) => Math.ceil(bytes / TENSOR_ALIGNMENT_BYTES) * TENSOR_ALIGNMENT_BYTES
-  const packed = (spec.format ?? 'f32') === 'f32' || spec.training === 'all'
+  const close = (spec.format ?? 'f32') === 'f32' || spec.training === 'all'
   let next = 0, count = 0
   const tensors = weightTensors(spec).map((tensor): PlacedTensor => {
     const format = formatOf(spec, tensor)
@@ -120,9 +127,10 @@ function placeTensors(spec: StageSpec): { tensors: PlacedTensor[]; count: number
     const scales = format === 'int8' ? align(end) : 0
     const last = format === 'int8' ? scales + FLOAT_BYTES * tensor.shape[0] : end
     // The optimiser sees trained weights as one vector.
-    next = packed ? last : align(last)
+    next = close ? last : align(last)
     count += values
-    return { ...tensor, address, offset, format, scales }
+    const packed = spec.packed === true && spec.training === 'none' && format === 'f32' && isLinear(tensor) && tensor.shape[0] % columns === 0
+    return { ...tensor, address, offset, format, scales, packed }
   })
   return { tensors, count, bytes: next }
 }
@@ -160,7 +168,7 @@ export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
   }
   const team = bytes('team', (spec.threads ?? 1) > 1 ? kernel.teamBytes() : 0)
 
-  const placed = placeTensors(spec)
+  const placed = placeTensors(spec, kernel.tileColumns())
   const { count } = placed
   const params = planner.place('weights', 'weights', 'run', placed.bytes)
   const tensors = placed.tensors.map((tensor) =>

@@ -7,7 +7,7 @@
 import { refuse } from '../error.ts'
 import type { KernelExports } from '../kernel/abi.ts'
 import type { Kernel } from '../kernel/load.ts'
-import { formatCode } from '../kernel/format.ts'
+import { PANELS_CODE, formatCode } from '../kernel/format.ts'
 import { PAGE_BYTES, createMemory, instantiate, instantiateTeam } from '../kernel/load.ts'
 import type { LinearRecord } from '../kernel/records.ts'
 import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, writeBlock, writeLinear, writeNorm, writeSaved } from '../kernel/records.ts'
@@ -129,7 +129,7 @@ export class Stage {
   /** A weight by name, as a view of its values; only where it is held as f32. */
   weight(name: string): Float32Array {
     const tensor = this.tensors.get(name)
-    if (tensor?.format !== 'f32') refuse('stage.weight', 'weight', 'a tensor of this stage, held as f32', name)
+    if (tensor?.format !== 'f32' || tensor.packed) refuse('stage.weight', 'weight', 'a tensor of this stage, held as f32 in rows', name)
     return this.view(tensor.address, countOf(tensor.shape))
   }
 
@@ -153,11 +153,11 @@ export class Stage {
   }
 
   private linearRecord(name: string, outputs: number, inputs: number): LinearRecord {
-    const { format = 'f32', scales = 0 } = this.tensors.get(`${name}.weight`) ?? {}
+    const { format = 'f32', scales = 0, packed = false } = this.tensors.get(`${name}.weight`) ?? {}
     return {
       weight: this.addressOf(`${name}.weight`), bias: this.addressOf(`${name}.bias`), loraA: 0, loraB: 0,
       dWeight: this.gradientOf(`${name}.weight`), dBias: this.gradientOf(`${name}.bias`), dLoraA: 0, dLoraB: 0,
-      inputs, outputs, rank: 0, scale: 0, format: formatCode(format), scales,
+      inputs, outputs, rank: 0, scale: 0, format: packed ? PANELS_CODE : formatCode(format), scales,
     }
   }
 

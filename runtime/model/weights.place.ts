@@ -20,24 +20,27 @@ function widen(kernel: KernelExports, memory: WebAssembly.Memory, address: numbe
 
 /** Places a tensor, some rows at a time through `room` where its format is not f32; refuses `weights.finite` and, for f16, `weights.range`. */
 export function placeWeight(kernel: KernelExports, memory: WebAssembly.Memory, tensor: PlacedTensor, { dtype, data }: WeightTensor, room: Room): void {
-  const { name, shape, address, format, scales } = tensor
+  const { name, shape, address, format, scales, packed } = tensor
   const count = countOf(shape)
   const checkFinite = (at: number, values: number, code: string, expected: string) => {
     if (kernel.countNonFinite(at, values) > 0) refuse(code, `weights.${name}`, expected, 'NaN or infinity')
   }
-  if (format === 'f32') {
+  if (format === 'f32' && !packed) {
     widen(kernel, memory, address, count, dtype, data)
     return checkFinite(address, count, 'weights.finite', 'finite values')
   }
   const [rows, width] = shape
   const rowBytes = data.length / rows
-  const step = Math.floor(room.bytes / (FLOAT_BYTES * width))
-  if (step < 1) refuse('weights.room', `weights.${name}`, `room for a row of ${width} values`, `${room.bytes} bytes`)
+  const most = Math.floor(room.bytes / (FLOAT_BYTES * width))
+  const step = packed ? kernel.tileColumns() : most
+  if (most < Math.max(1, step)) refuse('weights.room', `weights.${name}`, `room for ${Math.max(1, step)} rows of ${width} values`, `${room.bytes} bytes`)
   for (let row = 0; row < rows; row += step) {
     const here = Math.min(step, rows - row), values = here * width
     widen(kernel, memory, room.address, values, dtype, data.subarray(row * rowBytes, (row + here) * rowBytes))
     checkFinite(room.address, values, 'weights.finite', 'finite values')
-    if (format === 'int8') {
+    if (packed) {
+      kernel.packPanel(address + FLOAT_BYTES * row * width, room.address, width)
+    } else if (format === 'int8') {
       kernel.quantizeRows(address + row * width, scales + FLOAT_BYTES * row, room.address, here, width)
     } else {
       const to = address + 2 * row * width

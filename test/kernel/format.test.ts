@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { WeightFormat } from '../../runtime/kernel/format.ts'
-import { formatCode } from '../../runtime/kernel/format.ts'
+import { PANELS_CODE, formatCode } from '../../runtime/kernel/format.ts'
 import { TILES } from '../../runtime/kernel/load.ts'
 import { LINEAR_BYTES, writeLinear } from '../../runtime/kernel/records.ts'
 import { BUILDS } from '../kernels.ts'
@@ -66,6 +66,26 @@ for (const build of BUILDS) {
           const [yStored, dxStored] = runLayer(arena, sizes, at.weight, format)
           assert.ok(sameBytes(yStored, y), `y of ${sizes}`)
           assert.ok(sameBytes(dxStored, dx), `dx of ${sizes}`)
+        }
+      })
+
+      if (format === 'f16' && build === 'simd') test(`${build} ${tile}: a layer in panels of the tile`, () => {
+        const columns = arena.kernel.tileColumns()
+        for (const [N, panels, I] of [[1, 1, 1], [3, 2, 7], [7, 3, 256], [13, 5, 257], [6, 41, 300]]) {
+          const O = panels * columns
+          put(arena, at.values, draw(O * I, 'weight'))
+          put(arena, at.x, draw(N * I, 'x'))
+          put(arena, at.bias, draw(O, 'bias'))
+          for (let row = 0; row < O; row += columns) arena.kernel.packPanel(at.weight + 4 * row * I, at.values + 4 * row * I, I)
+          const run = (weight: number, format: number) => {
+            writeLinear(arena.memory.buffer, at.record, {
+              weight, bias: at.bias, loraA: 0, loraB: 0, dWeight: 0, dBias: 0, dLoraA: 0, dLoraB: 0,
+              inputs: I, outputs: O, rank: 0, scale: 0, format, scales: 0,
+            })
+            arena.kernel.linear(at.y, 0, at.x, at.record, N, at.scratch)
+            return take(arena, at.y, 4 * N * O)
+          }
+          assert.ok(sameBytes(run(at.weight, PANELS_CODE), run(at.values, 0)), `${N} rows, ${panels} panels, depth ${I}`)
         }
       })
 
