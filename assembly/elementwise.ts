@@ -26,8 +26,10 @@ export function scale(out: usize, x: usize, factor: f32, n: i32): void {
   const end = out + (usize(n) << 2)
   if (ASC_FEATURE_SIMD) {
     const f = f32x4.splat(factor)
-    for (const stop = out + (usize(n & ~3) << 2); out < stop; out += 16, x += 16) {
-      v128.store(out, f32x4.mul(v128.load(x), f))
+    for (const stop = out + (usize(n & ~7) << 2); out < stop; out += 32, x += 32) {
+      const v = f32x4.mul(v128.load(x), f), w = f32x4.mul(v128.load(x, 16), f)
+      v128.store(out, v)
+      v128.store(out, w, 16)
     }
   }
   for (; out < end; out += 4, x += 4) store<f32>(out, load<f32>(x) * factor)

@@ -11,6 +11,12 @@ export function softmaxRow(out: usize, x: usize, factor: f32, n: i32): void {
   const end = out + (usize(n) << 2)
   if (ASC_FEATURE_SIMD) {
     const m = f32x4.splat(largest)
+    // Two vectors at a time, as in gelu.ts.
+    for (const stop = out + (usize(n & ~7) << 2); p < stop; p += 32) {
+      const e = exp32x4(f32x4.sub(v128.load(p), m)), e1 = exp32x4(f32x4.sub(v128.load(p, 16), m))
+      v128.store(p, e)
+      v128.store(p, e1, 16)
+    }
     for (const stop = out + (usize(n & ~3) << 2); p < stop; p += 16) v128.store(p, exp32x4(f32x4.sub(v128.load(p), m)))
   }
   for (; p < end; p += 4) store<f32>(p, exp32(load<f32>(p) - largest))
