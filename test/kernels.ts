@@ -1,15 +1,27 @@
 /** The kernel's builds, compiled once for a test file. */
 import { readFileSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
 import type { Kernel, KernelBuild } from '../runtime/kernel/load.ts'
 import { loadKernel } from '../runtime/kernel/load.ts'
 
 /** The builds of the strict profile, which give the same bits. */
 export const BUILDS = ['scalar', 'simd'] as const satisfies readonly KernelBuild[]
 
+const binaryOf = (build: KernelBuild) => readFileSync(new URL(`../dist/kerf.${build}.wasm`, import.meta.url))
+
+/** V8 before this version has relaxed SIMD behind a flag. */
+const RELAXED_V8 = 12
+
+/** Why this host can't run the build of the fast profile; undefined where it can. Turns the engine's flag on where it needs one. */
+export function missingRelaxed(): string | undefined {
+  if (Number.parseInt(process.versions.v8, 10) < RELAXED_V8) setFlagsFromString('--experimental-wasm-relaxed-simd')
+  return WebAssembly.validate(binaryOf('relaxed')) ? undefined : `no relaxed SIMD in V8 ${process.versions.v8}`
+}
+
 const opened = new Map<KernelBuild, Promise<Kernel>>()
 
 export function openKernelBuild(build: KernelBuild): Promise<Kernel> {
-  const kernel = opened.get(build) ?? loadKernel(readFileSync(new URL(`../dist/kerf.${build}.wasm`, import.meta.url)), build)
+  const kernel = opened.get(build) ?? loadKernel(binaryOf(build), build)
   opened.set(build, kernel)
   return kernel
 }

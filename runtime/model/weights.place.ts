@@ -22,22 +22,23 @@ function widen(kernel: KernelExports, memory: WebAssembly.Memory, address: numbe
 export function placeWeight(kernel: KernelExports, memory: WebAssembly.Memory, tensor: PlacedTensor, { dtype, data }: WeightTensor, room: Room): void {
   const { name, shape, address, format, scales, packed } = tensor
   const count = countOf(shape)
-  const checkFinite = (at: number, values: number, code: string, expected: string) => {
-    if (kernel.countNonFinite(at, values) > 0) refuse(code, `weights.${name}`, expected, 'NaN or infinity')
+  const field = `weights.${name}`
+  const checkFinite = (at: number, values: number) => {
+    if (kernel.countNonFinite(at, values) > 0) refuse('weights.finite', field, 'finite values', 'NaN or infinity')
   }
   if (format === 'f32' && !packed) {
     widen(kernel, memory, address, count, dtype, data)
-    return checkFinite(address, count, 'weights.finite', 'finite values')
+    return checkFinite(address, count)
   }
   const [rows, width] = shape
   const rowBytes = data.length / rows
   const most = Math.floor(room.bytes / (FLOAT_BYTES * width))
   const step = packed ? kernel.tileColumns() : most
-  if (most < Math.max(1, step)) refuse('weights.room', `weights.${name}`, `room for ${Math.max(1, step)} rows of ${width} values`, `${room.bytes} bytes`)
+  if (most < Math.max(1, step)) refuse('weights.room', field, `room for ${Math.max(1, step)} rows of ${width} values`, `${room.bytes} bytes`)
   for (let row = 0; row < rows; row += step) {
     const here = Math.min(step, rows - row), values = here * width
     widen(kernel, memory, room.address, values, dtype, data.subarray(row * rowBytes, (row + here) * rowBytes))
-    checkFinite(room.address, values, 'weights.finite', 'finite values')
+    checkFinite(room.address, values)
     if (packed) {
       kernel.packPanel(address + FLOAT_BYTES * row * width, room.address, width)
     } else if (format === 'int8') {
@@ -46,7 +47,7 @@ export function placeWeight(kernel: KernelExports, memory: WebAssembly.Memory, t
       const to = address + 2 * row * width
       kernel.narrowF16(to, room.address, values)
       kernel.widenF16(room.address, to, values)
-      checkFinite(room.address, values, 'weights.range', 'values of at most 65504, as f16 holds them')
+      if (kernel.countNonFinite(room.address, values) > 0) refuse('weights.range', field, 'values of at most 65504, as f16 holds them', 'a larger one')
     }
   }
 }

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import type { KernelBuild, Tile } from '../../runtime/kernel/load.ts'
 import { PAGE_BYTES, TILES, instantiate } from '../../runtime/kernel/load.ts'
+import { distance } from '../distance.ts'
 import { openKernelBuild } from '../kernels.ts'
 import type { Addresses, Case, Element, Expected, Slot, Slots } from './case.ts'
 import { ARRAYS } from './case.ts'
@@ -121,6 +122,24 @@ export function numbersOf(slot: Slot, bytes: Uint8Array): Float64Array {
 export function pairUp(actual: Float64Array, expected: Expected): [actual: Float64Array, expected: ArrayLike<number>] {
   if (!('indices' in expected)) return [actual, expected]
   return [Float64Array.from(expected.indices, (index) => actual[index]), expected.values]
+}
+
+export const nameCase = ({ operation, sizes }: Case) => `${operation} ${sizes}`
+
+/** What multiplies matrices, and so depends on the tile and, in the fast build, on fused additions. */
+export const MULTIPLIES = /^(matmul|linear|attention|block)/
+
+/** Fails where a tensor is farther than `tolerance` from what the float64 oracle expects, or is expected by nobody. */
+export function checkOracle(
+  it: Case, { result, bytes }: Outcome, expected = it.expect(), { tolerance, floor }: Pick<Case, 'tolerance' | 'floor'> = it,
+): void {
+  const written = [...bytes.keys(), ...(result === undefined ? [] : ['result'])]
+  assert.equal(Object.keys(expected).sort(), written.sort(), `${nameCase(it)}: an expectation for everything written`)
+  for (const [tensor, expectation] of Object.entries(expected)) {
+    const actual = tensor === 'result' ? Float64Array.of(result as number) : numbersOf(it.slots[tensor], bytes.get(tensor)!)
+    const gap = distance(...pairUp(actual, expectation), floor)
+    assert.ok(gap <= tolerance, `${nameCase(it)}: expected ${tensor} within ${tolerance}, got ${gap}`)
+  }
 }
 
 /** An operation over vectors, out = f(x), on plain arrays. */

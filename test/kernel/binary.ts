@@ -6,7 +6,7 @@
 /** Section id → its contents. */
 export type Sections = ReadonlyMap<number, Uint8Array>
 
-export const SECTION = { imports: 2, memory: 5, globals: 6, start: 8, code: 10, data: 11 } as const
+export const SECTION = { imports: 2, memory: 5, globals: 6, exports: 7, start: 8, code: 10, data: 11 } as const
 /** First bytes of vector and of atomic instructions, and where relaxed SIMD begins among the former. */
 export const VECTOR = 0xfd
 export const ATOMIC = 0xfe
@@ -46,6 +46,10 @@ class Reader {
     return this.bytes.subarray(this.at - count, this.at)
   }
 
+  name(): string {
+    return new TextDecoder().decode(this.take(this.integer()))
+  }
+
   integers(count: number): void {
     for (let i = 0; i < count; i++) this.integer()
   }
@@ -59,6 +63,31 @@ export function readSections(binary: Uint8Array): Sections {
     sections.set(id, reader.take(reader.integer()))
   }
   return sections
+}
+
+const EXTERNAL_KINDS = ['function', 'table', 'memory', 'global'] as const
+const MEMORY = EXTERNAL_KINDS.indexOf('memory')
+
+/** Name and kind of each export, as `WebAssembly.Module.exports` gives them, for hosts too that could not compile the module. */
+export function readExports(contents: Uint8Array): { name: string; kind: string }[] {
+  const reader = new Reader(contents)
+  return Array.from({ length: reader.integer() }, () => {
+    const name = reader.name()
+    const kind = EXTERNAL_KINDS[reader.byte()]
+    reader.integer()
+    return { name, kind }
+  })
+}
+
+/** Imports that are memories, each with its limits in pages; throws at an import of another kind. */
+export function readMemories(contents: Uint8Array): { module: string; name: string; shared: boolean; initial: number; maximum?: number }[] {
+  const reader = new Reader(contents)
+  return Array.from({ length: reader.integer() }, () => {
+    const module = reader.name(), name = reader.name(), kind = reader.byte()
+    if (kind !== MEMORY) throw new Error(`import ${name}: expected a memory, got kind ${kind}`)
+    const flags = reader.byte(), initial = reader.integer()
+    return { module, name, shared: (flags & 2) !== 0, initial, ...((flags & 1) !== 0 && { maximum: reader.integer() }) }
+  })
 }
 
 /** Prefix (0 for plain instructions) and opcode of each instruction of the code section. */

@@ -1,15 +1,22 @@
 /** What the binaries are: one ABI, no state of their own, no opcode that a host may lack. */
 import { readFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ABI_VERSION } from '../../runtime/kernel/abi.ts'
-import { PAGE_BYTES, TILES, instantiate, loadKernel } from '../../runtime/kernel/load.ts'
+import { KERNEL_BUILDS, PAGE_BYTES, TILES, createMemory, instantiate, loadKernel } from '../../runtime/kernel/load.ts'
 import type { KernelBuild } from '../../runtime/kernel/load.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
 import { refusalOf } from '../refusal.ts'
-import { ATOMIC, RELAXED, SECTION, VECTOR, readInstructions, readSections } from './binary.ts'
+import { ATOMIC, RELAXED, SECTION, VECTOR, readExports, readInstructions, readMemories, readSections } from './binary.ts'
 
-const binaryOf = (build: KernelBuild) => new Uint8Array(readFileSync(new URL(`../../dist/kerf.${build}.wasm`, import.meta.url)))
+/** What the kernel may take of a device's flash, and of a link that brings it. */
+const BYTES_MAX = 64_000
+const GZIPPED_BYTES_MAX = 20_000
+/** Builds that have a second binary, for shared memory. */
+const SHARED = ['simd', 'relaxed'] as const
+
+const binaryOf = (build: KernelBuild | `${KernelBuild}.shared`) => new Uint8Array(readFileSync(new URL(`../../dist/kerf.${build}.wasm`, import.meta.url)))
 
 for (const build of BUILDS) {
   const sections = readSections(binaryOf(build))
@@ -49,6 +56,50 @@ for (const build of BUILDS) {
     assert.is(memory.buffer.byteLength, PAGE_BYTES)
   })
 }
+
+const isRelaxed = ({ prefix, opcode }: { prefix: number; opcode: number }) => prefix === VECTOR && opcode >= RELAXED
+const instructionsOf = (build: Parameters<typeof binaryOf>[0]) => [...readInstructions(readSections(binaryOf(build)).get(SECTION.code)!)]
+const exportsOf = (build: Parameters<typeof binaryOf>[0]) =>
+  readExports(readSections(binaryOf(build)).get(SECTION.exports)!).map(({ name, kind }) => `${name} ${kind}`).sort()
+
+test('relaxed: fused instructions and no atomic one, the exports of every build, and no state', () => {
+  const instructions = instructionsOf('relaxed')
+  // One for each accumulator of four lanes.
+  const accumulators = TILES.map((tile) => tile.split('x').map(Number)).map(([rows, columns]) => (rows * columns) / 4)
+  assert.ok(instructions.filter(isRelaxed).length >= accumulators.reduce((sum, count) => sum + count), 'every tile of the product is fused')
+  assert.is(instructions.some(({ prefix }) => prefix === ATOMIC), false)
+  assert.equal(exportsOf('relaxed'), exportsOf('scalar'))
+  assert.ok(exportsOf('relaxed').includes('blockForward function'))
+  const [memory, ...others] = readMemories(readSections(binaryOf('relaxed')).get(SECTION.imports)!)
+  assert.equal([memory.module, memory.name, memory.shared, others], ['env', 'memory', false, []])
+})
+
+for (const build of SHARED) {
+  test(`${build}.shared: a shared memory of any size, atomic instructions, and the exports of every build`, () => {
+    const sections = readSections(binaryOf(`${build}.shared`))
+    assert.equal(readMemories(sections.get(SECTION.imports)!), [{ module: 'env', name: 'memory', shared: true, initial: 1, maximum: 65536 }])
+    for (const section of [SECTION.data, SECTION.memory, SECTION.start]) assert.not.ok(sections.has(section), `section ${section}`)
+    const instructions = instructionsOf(`${build}.shared`)
+    assert.ok(instructions.some(({ prefix }) => prefix === ATOMIC))
+    assert.is(instructions.some(isRelaxed), build === 'relaxed')
+    assert.equal(exportsOf(`${build}.shared`), exportsOf('scalar'))
+  })
+}
+
+test('simd.shared: a memory that is not shared is no memory of its', async () => {
+  const module = await WebAssembly.compile(binaryOf('simd.shared'))
+  const error: unknown = await instantiate(module, createMemory(1, false), TILES[0]).then(() => null, (reason: unknown) => reason)
+  assert.instance(error, WebAssembly.LinkError)
+  assert.is((await instantiate(module, createMemory(1, true), TILES[0])).abiVersion(), ABI_VERSION)
+})
+
+test('every binary is small enough to embed', () => {
+  for (const build of [...KERNEL_BUILDS, ...SHARED.map((name) => `${name}.shared` as const)]) {
+    const binary = binaryOf(build), gzipped = gzipSync(binary, { level: 9 }).length
+    assert.ok(binary.length <= BYTES_MAX, `${build}: expected at most ${BYTES_MAX} bytes, got ${binary.length}`)
+    assert.ok(gzipped <= GZIPPED_BYTES_MAX, `${build}: expected at most ${GZIPPED_BYTES_MAX} bytes gzipped, got ${gzipped}`)
+  }
+})
 
 /** (module (import "env" "memory" (memory 1)) (func (export NAME) (result i32) i32.const 9)) */
 function impostor(name: string): Uint8Array<ArrayBuffer> {

@@ -4,36 +4,21 @@
  */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { distance } from '../distance.ts'
 import { TILES } from '../../runtime/kernel/load.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
-import { numbersOf, openArena, pairUp, runCase, sameBytes } from './arena.ts'
+import { MULTIPLIES, checkOracle, nameCase, openArena, runCase, sameBytes } from './arena.ts'
 import type { Arena, Outcome } from './arena.ts'
 import type { Case } from './case.ts'
 import { CASES } from './cases.ts'
 
 const arenas = await Promise.all(BUILDS.map((build) => openArena(build)))
 const tiled = await Promise.all(TILES.slice(1).map((tile) => openArena('simd', tile)))
-/** What multiplies matrices, and so depends on the tile. */
-const MULTIPLIES = /^(matmul|linear|attention|block)/
 const operations = [...new Set(CASES.map(({ operation }) => operation))]
-const name = ({ operation, sizes }: Case) => `${operation} ${sizes}`
-
-function checkOracle(it: Case, { result, bytes }: Outcome): void {
-  const expected = it.expect()
-  const written = [...bytes.keys(), ...(result === undefined ? [] : ['result'])]
-  assert.equal(Object.keys(expected).sort(), written.sort(), `${name(it)}: an expectation for everything written`)
-  for (const [tensor, expectation] of Object.entries(expected)) {
-    const actual = tensor === 'result' ? Float64Array.of(result as number) : numbersOf(it.slots[tensor], bytes.get(tensor)!)
-    const gap = distance(...pairUp(actual, expectation), it.floor)
-    assert.ok(gap <= it.tolerance, `${name(it)}: expected ${tensor} within ${it.tolerance}, got ${gap}`)
-  }
-}
 
 function checkBits(it: Case, actual: Outcome, expected: Outcome, what: string): void {
-  assert.ok(Object.is(actual.result, expected.result), `${name(it)}: expected ${what} to return ${expected.result}, got ${actual.result}`)
+  assert.ok(Object.is(actual.result, expected.result), `${nameCase(it)}: expected ${what} to return ${expected.result}, got ${actual.result}`)
   for (const [tensor, bytes] of expected.bytes) {
-    assert.ok(sameBytes(actual.bytes.get(tensor)!, bytes), `${name(it)}: expected ${what} to give the same bits in ${tensor}`)
+    assert.ok(sameBytes(actual.bytes.get(tensor)!, bytes), `${nameCase(it)}: expected ${what} to give the same bits in ${tensor}`)
   }
 }
 

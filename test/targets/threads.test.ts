@@ -1,34 +1,17 @@
 /** Threads: the same bits as one thread alone, whatever their number and the batch; and what the command line says of them. */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
-import type { Kernel, StartThread } from '../../runtime/kernel/load.ts'
-import { TILES, loadKernel } from '../../runtime/kernel/load.ts'
+import type { Kernel } from '../../runtime/kernel/load.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
 import { planStage } from '../../runtime/model/plan.ts'
 import { ADAMW, Stage } from '../../runtime/model/stage.ts'
 import { makeDirectory, runKerf } from '../command.ts'
 import { openKernelBuild } from '../kernels.ts'
 import { adapter, config, weights } from '../split/model.ts'
+import { openThreaded, workers } from '../threads.ts'
 import { makeTinyData, makeTinyModel } from '../tiny.ts'
-
-const asset = (name: string) => new URL(`../../dist/${name}`, import.meta.url)
-const workers: Worker[] = []
-
-const start: StartThread = (job) => new Promise((resolve, reject) => {
-  const worker = new Worker(asset('thread.js'), { workerData: job })
-  workers.push(worker)
-  worker.once('message', () => resolve())
-  worker.once('error', reject)
-})
-
-async function openThreaded(): Promise<Kernel> {
-  const shared = new WebAssembly.Module(readFileSync(asset('kerf.simd.shared.wasm')))
-  return loadKernel(readFileSync(asset('kerf.simd.wasm')), 'simd', { tile: TILES[1], team: { module: shared, start } })
-}
 
 const SPEC: StageSpec = {
   config, from: 0, to: config.layers, labels: 3, adapter, training: 'adapters', setsFrom: [0], rows: 40, sequences: 5, longest: 12,
