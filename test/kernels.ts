@@ -7,14 +7,14 @@ import { loadKernel } from '../runtime/kernel/load.ts'
 /** The builds of the strict profile, which give the same bits. */
 export const BUILDS = ['scalar', 'simd'] as const satisfies readonly KernelBuild[]
 
-const binaryOf = (build: KernelBuild) => readFileSync(new URL(`../dist/kerf.${build}.wasm`, import.meta.url))
+export const binaryOf = (build: KernelBuild) => readFileSync(new URL(`../dist/kerf.${build}.wasm`, import.meta.url))
 
-/** V8 before this version has relaxed SIMD behind a flag. */
-const RELAXED_V8 = 12
+/** V8 before version 12 has relaxed SIMD behind a flag, which later ones don't know. */
+export const RELAXED_FLAGS = Number.parseInt(process.versions.v8, 10) < 12 ? ['--experimental-wasm-relaxed-simd'] : []
 
 /** Why this host can't run the build of the fast profile; undefined where it can. Turns the engine's flag on where it needs one. */
 export function missingRelaxed(): string | undefined {
-  if (Number.parseInt(process.versions.v8, 10) < RELAXED_V8) setFlagsFromString('--experimental-wasm-relaxed-simd')
+  RELAXED_FLAGS.forEach(setFlagsFromString)
   return WebAssembly.validate(binaryOf('relaxed')) ? undefined : `no relaxed SIMD in V8 ${process.versions.v8}`
 }
 

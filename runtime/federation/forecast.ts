@@ -11,14 +11,13 @@ import type { ModelConfig } from '../model/config.ts'
 import type { AdapterConfig } from '../model/peft.ts'
 import type { WeightFormat } from '../kernel/format.ts'
 import type { StageOptions, StageSpec } from '../model/plan.ts'
-import { fitStage } from '../model/budget.ts'
 import { planStage } from '../model/plan.ts'
 import { ADAMW, freshState } from '../model/stage.ts'
 import type { Work } from '../model/work.ts'
 import { countWork } from '../model/work.ts'
 import type { Contract, Scheme, Share } from '../split/contract.ts'
 import { clientCuts, deviceLayout, isWhole, stepsPerRound } from '../split/contract.ts'
-import { deviceSpec, stateMessage } from '../split/device.ts'
+import { deviceSpec, fitDevice, shareThreads, stateMessage } from '../split/device.ts'
 import { integerTensor, vectorTensors } from '../split/tensors.ts'
 import type { Codec } from '../wire/codec.ts'
 import { encodeTensor } from '../wire/codec.ts'
@@ -41,7 +40,7 @@ export type ForecastInput = {
   /** Rounds between two aggregations. */
   interval: number
   codec: Codec
-  /** How every party holds its stage, and what a device's memory may be at most: then it holds it as fitStage finds. */
+  /** How every party holds its stage, and what a device's memory may be at most: then it holds it as fitStage finds. Threads: see shareThreads. */
   stage?: StageOptions
   memoryBytes?: number
 }
@@ -160,9 +159,9 @@ class Forecast {
   }
 
   private deviceSpec(cut: number): StageSpec {
-    const { config, stage, memoryBytes } = this.input
-    const asked = { ...deviceSpec(config, this.contract, cut, this.share), ...stage }
-    return memoryBytes === undefined ? asked : fitStage(asked, memoryBytes, this.kernel.exports)
+    const { config, stage = {}, memoryBytes } = this.input
+    const fit = { stage: shareThreads(stage, this.contract.scheme), memoryBytes }
+    return fitDevice(deviceSpec(config, this.contract, cut, this.share), fit, this.kernel.exports)
   }
 
   private serverSpecs(cuts: readonly number[]): StageSpec[] {
@@ -196,9 +195,10 @@ class Forecast {
   }
 
   private client(cut: number, clients: readonly number[]): ClientForecast {
-    const { config, batch, tokens } = this.input
+    const { config, batch, tokens, stage } = this.input
     const texts = new Array<number>(batch).fill(tokens)
-    const below = this.deviceSpec(cut), above = { ...below, from: cut, to: config.layers }
+    // What a device does to fit its memory is not the server's way.
+    const below = this.deviceSpec(cut), above = { ...below, recompute: stage?.recompute, from: cut, to: config.layers }
     // Where devices run all blocks, none is left above.
     return { cut, clients, link: this.link(cut), device: countWork(below, texts), server: cut < config.layers ? countWork(above, texts) : NO_WORK }
   }

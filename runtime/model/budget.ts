@@ -22,10 +22,16 @@ function measure(variant: StageSpec, kernel: KernelExports): number {
   }
 }
 
-/** The first variant of `spec` whose linear memory is at most `memoryBytes`; refuses `stage.memory` when none is. */
+/**
+ * The first variant of `spec` whose linear memory is at most `memoryBytes`; refuses `stage.memory` when none is, and
+ * `plan.bytes` when 32 bits address none.
+ */
 export function fitStage(spec: StageSpec, memoryBytes: number, kernel: KernelExports): StageSpec {
   const sizes = variants(spec).map((variant) => ({ variant, bytes: measure(variant, kernel) }))
   const fitting = sizes.find(({ bytes }) => bytes <= memoryBytes)
+  if (fitting) return fitting.variant
   const smallest = Math.min(...sizes.map(({ bytes }) => bytes))
-  return fitting?.variant ?? refuse('stage.memory', 'memory', `at least ${smallest} bytes for blocks ${spec.from} … ${spec.to}`, memoryBytes)
+  // Over every budget: the plan says itself by how much.
+  if (smallest === Infinity) planStage(sizes[sizes.length - 1].variant, kernel)
+  return refuse('stage.memory', 'memory', `at least ${smallest} bytes for blocks ${spec.from} … ${spec.to}`, memoryBytes)
 }

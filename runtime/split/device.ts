@@ -7,6 +7,7 @@
  * runs the whole model (fl, central) nothing travels but a report of the loss.
  */
 import { KerfError, refuse } from '../error.ts'
+import type { KernelExports } from '../kernel/abi.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { fitStage } from '../model/budget.ts'
@@ -21,7 +22,7 @@ import { decodeTensor, encodeTensor } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
 import { Channel } from './channel.ts'
-import type { Contract, Share } from './contract.ts'
+import type { Contract, Scheme, Share } from './contract.ts'
 import { STATE_PARTS, adapterExpectation, deviceLayout, gradientExpectation, isWhole, parseContract, stateExpectation } from './contract.ts'
 import type { Host } from './host.ts'
 import type { Link } from './link.ts'
@@ -34,7 +35,10 @@ import { integerTensor, vectorFrom, vectorTensors } from './tensors.ts'
 /** What a device computes with, once it knows the contract: the base model and its own samples. */
 export type Provisions = { config: ModelConfig; weights: Weights; fingerprint: number; data: TokenizedDataset }
 
-export type DeviceOptions = {
+/** How a device's stage is held and computed, and what its memory may be at most; see fitStage. */
+export type Fit = { stage?: StageOptions; memoryBytes?: number }
+
+export type DeviceOptions = Fit & {
   name: string
   /** The client number asked for; null: any free one. */
   client: number | null
@@ -42,9 +46,6 @@ export type DeviceOptions = {
   host: Host
   kernel: Kernel
   crc32c: Crc32c
-  /** How the stage is held and computed, and what its memory may be at most; see fitStage. */
-  stage?: StageOptions
-  memoryBytes?: number
   provide(contract: Contract, client: number): Promise<Provisions>
   progress?(step: number, contract: Contract): void
 }
@@ -87,11 +88,9 @@ class Device {
     const contract = parseContract(welcome.metadata.contract ?? '')
     const { config, weights, fingerprint, data } = await options.provide(contract, welcome.client)
     if (fingerprint !== contract.fingerprint) refuse('device-model', 'model.fingerprint', `the server's ${contract.fingerprint}`, fingerprint)
-    const size = { rows: rowsMax(data, contract.batch), sequences: contract.batch, longest: longestOf(data) }
+    const size = batchSize(data, contract.batch)
     const cut = contract.cuts[welcome.client]
-    const asked = { ...deviceSpec(config, contract, cut, size), ...options.stage }
-    const spec = options.memoryBytes === undefined ? asked : fitStage(asked, options.memoryBytes, kernel.exports)
-    const stage = await Stage.open(kernel, spec, weights)
+    const stage = await Stage.open(kernel, fitDevice(deviceSpec(config, contract, cut, size), options, kernel.exports), weights)
     const share: Share = {
       samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),
       ...size, memoryBytes: stage.bytes,
@@ -211,10 +210,26 @@ export function isStateDue({ checkpointEvery, cuts }: Contract, step: number, un
 /** The largest batch: N rows, S sequences, T rows of the longest. */
 export type BatchSize = Pick<StageSpec, 'rows' | 'sequences' | 'longest'>
 
+/** What no batch of `size` samples exceeds. */
+export function batchSize(data: TokenizedDataset, size: number): BatchSize {
+  return { rows: rowsMax(data, size), sequences: size, longest: longestOf(data) }
+}
+
 /** What a device with `cut` blocks computes. Refuses `device-cut` where the model has no such cut. */
 export function deviceSpec(config: ModelConfig, { adapter, labels }: Contract, cut: number, { rows, sequences, longest }: BatchSize): StageSpec {
   if (!(cut >= 1 && cut <= config.layers)) refuse('device-cut', 'contract.cut', `1 … ${config.layers}`, cut)
   return { config, from: 0, to: cut, labels: labels.length, adapter, training: 'adapters', setsFrom: [0], rows, sequences, longest }
+}
+
+/** As the device holds it. Refuses `stage.memory` where nothing fits. */
+export function fitDevice(spec: StageSpec, { stage, memoryBytes }: Fit, kernel: KernelExports): StageSpec {
+  const asked = { ...spec, ...stage }
+  return memoryBytes === undefined ? asked : fitStage(asked, memoryBytes, kernel)
+}
+
+/** Devices of one machine run side by side; only one that has all data for itself has threads to spare. */
+export function shareThreads(stage: StageOptions, scheme: Scheme): StageOptions {
+  return { ...stage, threads: scheme === 'central' ? stage.threads : 1 }
 }
 
 /** The next frame, checked; null when the link has closed; throws what an error frame tells. */

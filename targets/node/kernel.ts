@@ -1,7 +1,7 @@
 /** The kernel as this host runs it best: build, inner tile, threads; and how its stages hold a model. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { refuse } from '../../runtime/error.ts'
@@ -82,9 +82,19 @@ export function openPack({ module, build, tile, shared }: KernelPack): Promise<K
 
 type TileCache = Record<string, Tile>
 
-const cacheFile = () => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kerf', 'tiles.json')
+/** A relative path names no cache (XDG Base Directory Specification), and a host without a home has none. */
+function findCache(): string | undefined {
+  const named = process.env.XDG_CACHE_HOME ?? ''
+  try {
+    const directory = isAbsolute(named) ? named : join(homedir(), '.cache')
+    return isAbsolute(directory) ? join(directory, 'kerf', 'tiles.json') : undefined
+  } catch {
+    return undefined
+  }
+}
 
-function readCache(file: string): TileCache {
+function readCache(file: string | undefined): TileCache {
+  if (file === undefined) return {}
   try {
     const cache: unknown = JSON.parse(readFileSync(file, 'utf8'))
     return typeof cache === 'object' && cache !== null ? cache as TileCache : {}
@@ -93,19 +103,20 @@ function readCache(file: string): TileCache {
   }
 }
 
-function writeCache(file: string, cache: TileCache): void {
+function writeCache(file: string | undefined, cache: TileCache): void {
+  if (file === undefined) return
   try {
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, JSON.stringify(cache))
   } catch {
-    // A host without a home measures again the next time.
+    // Where nothing may be written, the next call measures again.
   }
 }
 
 /** The tile chosen for this processor, engine and binary, from the cache or, where `measure` allows, by measuring. */
 async function chooseTile(kernel: Kernel, wasmBytes: number, measure: boolean): Promise<Tile> {
   if (kernel.exports.tileCount() === 1) return TILES[0]
-  const file = cacheFile()
+  const file = findCache()
   const key = [cpus()[0]?.model.trim(), process.arch, process.version, kernel.build, wasmBytes].join(' ')
   const cache = readCache(file)
   const kept = TILES.find((tile) => tile === cache[key])

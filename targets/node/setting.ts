@@ -23,7 +23,7 @@ import type { Crc32c } from '../../runtime/wire/frame.ts'
 import type { FlagTable, Flags } from './flags.ts'
 import { LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
 import { host } from './host.ts'
-import { KERNEL_FLAGS, MEMORY_FLAG, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel } from './kernel.ts'
+import { KERNEL_FLAGS, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel, readMemory } from './kernel.ts'
 import { chooseLabels } from './labels.ts'
 import type { Model } from './model.ts'
 import { bundledData, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readDataset, readTokens } from './model.ts'
@@ -34,7 +34,6 @@ export const RUN_FLAGS: FlagTable = {
   ...KERNEL_FLAGS,
   ...STAGE_FLAGS,
   ...RECOMPUTE_FLAG,
-  ...MEMORY_FLAG,
   data: { type: 'string', value: 'FILE', help: 'training data; without it the bundled sentences' },
   val: { type: 'string', value: 'FILE', help: 'data to measure on; without it the bundled test sentences' },
   labels: { type: 'string', value: 'A,B,C', help: 'label order, where the model names none' },
@@ -74,6 +73,8 @@ export type Setting = {
   kernel: Kernel
   /** How this process's stages are held and computed. */
   stage: StageOptions
+  /** What the memory of a device of this process may be at most. */
+  memoryBytes: number | undefined
   crc32c: Crc32c
   model: Model
   labels: readonly string[]
@@ -113,6 +114,7 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const { kernel, stage } = opened
   const crc32c = createChecksum(kernel)
   const scheduler = flags.choice('scheduler', SCHEDULERS)
+  const memoryBytes = readMemory(flags)
   checkOut(flags.text('out'))
   const adapter = readLora(flags)
   const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
@@ -131,7 +133,7 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   let first: Promise<Measured> | undefined
   const evaluateInitial = () => (first ??= evaluate(initial))
   return {
-    flags, kernelLines: opened.lines, kernel, stage, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler,
+    flags, kernelLines: opened.lines, kernel, stage, memoryBytes, crc32c, model, labels, train, validation, adapter, layout, initial, scheduler,
     evaluate, evaluateInitial,
   }
 }

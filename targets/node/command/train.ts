@@ -6,11 +6,12 @@ import { KerfError } from '../../../runtime/error.ts'
 import { parsePartition, partition, selectSamples } from '../../../runtime/federation/partition.ts'
 import { SCHEMES } from '../../../runtime/split/contract.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
+import { batchSize, deviceSpec, fitDevice, shareThreads } from '../../../runtime/split/device.ts'
 import type { Connect } from '../conduct.ts'
 import { conduct, openWorker } from '../conduct.ts'
 import type { Command } from '../flags.ts'
 import { linkPort } from '../host.ts'
-import { packKernel, readMemory } from '../kernel.ts'
+import { MEMORY_FLAG, packKernel } from '../kernel.ts'
 import { readSchemes } from '../options.ts'
 import { writeReport } from '../output.ts'
 import type { Setting } from '../setting.ts'
@@ -21,12 +22,19 @@ function shareOut({ kernel, train, labels }: Setting, { partition: how, cuts, se
   return partition(train.labels, labels.length, cuts.length, parsePartition(how), seed, kernel.exports)
 }
 
+/** Refuses a budget that a device's stage can't be held in, before any run begins. */
+function checkMemory({ kernel, model, train, stage, memoryBytes }: Setting, contract: Contract, shares: readonly number[][]): void {
+  if (memoryBytes === undefined) return
+  shares.forEach((share, client) => {
+    const spec = deviceSpec(model.config, contract, contract.cuts[client], batchSize(selectSamples(train, share), contract.batch))
+    fitDevice(spec, { stage: shareThreads(stage, contract.scheme), memoryBytes }, kernel.exports)
+  })
+}
+
 /** Starts a worker for each device and joins it to the server by a message port. */
-function connectWorkers({ flags, kernel, model, train, stage: asked }: Setting, shares: readonly number[][]): Connect {
+function connectWorkers({ kernel, model, train, stage: asked, memoryBytes }: Setting, shares: readonly number[][]): Connect {
   return async ({ server }, { scheme }) => {
-    // Devices run side by side; only one that has all data for itself has threads to spare.
-    const memoryBytes = readMemory(flags)
-    const stage = { ...asked, threads: scheme === 'central' ? asked.threads : 1 }
+    const stage = shareThreads(asked, scheme)
     let fail: (error: Error) => void
     const failed = new Promise<never>((_, reject) => { fail = reject })
     const workers = shares.map((share, client) => {
@@ -49,6 +57,7 @@ export const trainCommand: Command = {
   flags: {
     scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` },
     ...RUN_FLAGS,
+    ...MEMORY_FLAG,
     // A worker that is silent computes; one that has failed says so.
     'deadline-seconds': { ...RUN_FLAGS['deadline-seconds'], default: '3600' },
   },
@@ -59,6 +68,7 @@ export const trainCommand: Command = {
     const every = flags.has('checkpoint-every') ? flags.integer('checkpoint-every', 0) : 1
     const contracts = schemes.map((scheme) => makeContract(setting, scheme, every))
     const shares = contracts.map((contract) => shareOut(setting, contract))
+    contracts.forEach((contract, index) => checkMemory(setting, contract, shares[index]))
     const reports = []
     for (const [index, contract] of contracts.entries()) {
       reports.push(await conduct(setting, contract, schemes.length > 1 ? join(out, contract.scheme) : out, connectWorkers(setting, shares[index])))
