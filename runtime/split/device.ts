@@ -53,7 +53,12 @@ export type DeviceOptions = Fit & {
 /** Runs one connection to its end. Throws a KerfError when the server refuses; `false` when the link broke before the run ended. */
 export async function runDevice(options: DeviceOptions): Promise<boolean> {
   const device = await Device.join(options)
-  return device === null ? false : device.run()
+  if (!device) return false
+  try {
+    return await device.run()
+  } finally {
+    device.close()
+  }
 }
 
 class Device {
@@ -113,6 +118,11 @@ class Device {
     }
     this.channel.send('bye', { step: this.step, metadata: { stats: formatStats(this.stats) } })
     return true
+  }
+
+  /** Ends the stage's threads. */
+  close(): void {
+    this.stage.close()
   }
 
   private async runSteps(until: number): Promise<boolean> {

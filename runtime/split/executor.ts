@@ -24,6 +24,8 @@ export type Executor = {
   read(set: number): Promise<SetState>
   write(set: number, state: SetState): Promise<void>
   memory(): Promise<ExecutorMemory>
+  /** Ends its threads; it computes nothing afterwards. */
+  close(): void
 }
 
 /** Whether the gradients of set `set` and of the activation, `count` values, are finite after a backward pass. */
@@ -58,5 +60,6 @@ export async function openExecutor(
       const { weights: modelBytes, sets: setBytes } = sumPurposes(stage.plan.memory)
       return { bytes: stage.bytes, modelBytes, setBytes }
     },
+    close: () => stage.close(),
   }
 }

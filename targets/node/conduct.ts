@@ -52,13 +52,13 @@ type Executors = { open(spec: StageSpec): Promise<Executor>; failed: Promise<nev
 /** One stage in this thread or, for a model for each device, each in a worker. */
 function createExecutors({ kernel, model }: Setting, contract: Contract): Executors {
   const optimizer = { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }
-  const workers: ControlledWorker[] = []
+  const opened: { close(): void }[] = []
   let fail: (error: Error) => void
   const failed = new Promise<never>((_, reject) => { fail = reject })
   const openRemote = async (spec: StageSpec): Promise<Executor> => {
-    const name = `executor ${workers.length}`
+    const name = `executor ${opened.length}`
     const worker = openWorker(({ message }) => fail(new KerfError('executor', name, `${name}: ${message}`)))
-    workers.push(worker)
+    opened.push(worker)
     const { control } = worker
     await control.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
     return {
@@ -66,12 +66,18 @@ function createExecutors({ kernel, model }: Setting, contract: Contract): Execut
       read: (set) => control.read(set),
       write: (set, state) => control.write(set, state),
       memory: () => control.memory(),
+      close: () => worker.close(),
     }
   }
+  const openLocal = async (spec: StageSpec): Promise<Executor> => {
+    const executor = await openExecutor(kernel, spec, model.weights, optimizer, host.clock)
+    opened.push(executor)
+    return executor
+  }
   return {
-    open: (spec) => (contract.scheme === 'sfl' ? openRemote(spec) : openExecutor(kernel, spec, model.weights, optimizer, host.clock)),
+    open: contract.scheme === 'sfl' ? openRemote : openLocal,
     failed,
-    close: () => { for (const worker of workers) worker.close() },
+    close: () => { for (const each of opened) each.close() },
   }
 }
 
@@ -93,7 +99,7 @@ export type Connect = (run: Run, contract: Contract) => Promise<Connection>
 
 /** Trains one scheme in `out` and writes its adapter there. */
 export async function conduct(setting: Setting, contract: Contract, out: string, connect: Connect): Promise<SchemeReport> {
-  const { flags, kernel, crc32c, model, labels, train, layout, initial, adapter, scheduler } = setting
+  const { flags, kernel, stage, crc32c, model, labels, train, layout, initial, adapter, scheduler } = setting
   const field = join(out, 'checkpoint', 'round.safetensors')
   const resumed = flags.on('resume') && existsSync(field)
   const executors = createExecutors(setting, contract)
@@ -101,7 +107,7 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
   const joinDeadlineMs = 1000 * (flags.has('join-seconds') ? flags.number('join-seconds', 0) : 600)
   const journal = await Journal.open(setting, contract, join(out, 'metrics.jsonl'))
   const run = startRun({
-    contract, config: model.config, kernel, crc32c, host, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler, deadlineMs, joinDeadlineMs,
+    contract, config: model.config, kernel, crc32c, host, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler, deadlineMs, joinDeadlineMs, stage,
     openExecutor: executors.open, initial,
     inputs: { dataCrc: checksumData(crc32c, train), adapterCrc: crc32c(new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength)) >>> 0 },
     resume: resumed ? { bytes: readBytes(field), field } : undefined,

@@ -38,4 +38,18 @@ test('other trainings: every weight has a gradient, or nothing has', () => {
   assert.equal(countWork({ ...base, training: 'none' }, tokens), { forward: countWork(base, tokens).forward, backward: 0 })
 })
 
+test('recomputation: one more forward pass of every block but the last, head and embeddings apart', () => {
+  const block = countWork({ ...base, to: 1 }, tokens).forward
+  const deep = { ...base, config: { ...config, layers: 5 }, to: 5 }
+  for (const training of ['adapters', 'all'] as const) {
+    for (const [from, to] of [[0, 1], [0, 2], [1, 4], [2, 5], [0, 5]]) {
+      const spec = { ...deep, training, from, to }
+      const kept = countWork(spec, tokens), again = countWork({ ...spec, recompute: true }, tokens)
+      assert.equal(again, { forward: kept.forward, backward: kept.backward + (to - from - 1) * block }, `${training} ${from} … ${to}`)
+    }
+  }
+  const idle = { ...deep, training: 'none' as const }
+  assert.equal(countWork({ ...idle, recompute: true }, tokens), countWork(idle, tokens))
+})
+
 test.run()

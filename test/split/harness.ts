@@ -131,6 +131,7 @@ function slowDown(executor: Executor): Executor {
     read: (set) => later(() => executor.read(set)),
     write: (set, state) => later(() => executor.write(set, state)),
     memory: () => executor.memory(),
+    close: () => executor.close(),
   }
 }
 
