@@ -8,7 +8,8 @@ import { PAGE_BYTES, TILES, createMemory, instantiate } from './load.ts'
 const N = 60, O = 256, I = 512
 /** Milliseconds of work before samples count: compilers replace their first code while it runs. */
 const WARM_MS = 40
-const SAMPLES = 15
+/** Then all tiles in turn for so long, and the best sample of each: longer than a neighbour's burst of work. */
+const SAMPLE_MS = 200
 
 /** A tile and its best rate. */
 export type TileRate = { tile: Tile; gflops: number }
@@ -57,12 +58,13 @@ export async function calibrate(module: WebAssembly.Module, kernel: KernelExport
     for (const begin = clock(); clock() - begin < WARM_MS;) run()
     check(exact)
   }
-  for (let sample = 0; sample < SAMPLES; sample++) {
+  const first = clock()
+  do {
     benches.forEach(({ run }, index) => {
       const begin = clock()
       run()
       best[index] = Math.min(best[index], clock() - begin)
     })
-  }
+  } while (clock() - first < SAMPLE_MS)
   return benches.map(({ tile }, index) => ({ tile, gflops: (2 * N * O * I) / best[index] / 1e6 })).sort((a, b) => b.gflops - a.gflops)
 }
