@@ -3,7 +3,7 @@
  * cache while blocks of a, packed in tiles, pass it by; one panel stays in the first cache while a block's tiles pass it.
  * Between blocks of k a tile of c rests in memory as f32, which changes no bits.
  */
-import { FORMAT_PANELS } from './format'
+import { FORMAT_F16, FORMAT_F32, FORMAT_PANELS } from './format'
 import { packPanels, packTile } from './matmul.pack'
 import { multiplyTile3x12, multiplyTile4x8, multiplyTile5x16, multiplyTile6x8 } from './matmul.tile'
 
@@ -32,6 +32,10 @@ export function countTiles(): i32 {
 /** Chooses this instance's tile, 0 … countTiles() − 1; others leave it as it is. */
 export function setTileSimd(index: i32): void {
   if (index >= 0 && index < TILES) tile = index
+}
+
+@inline function heightOf(kind: i32): i32 {
+  return kind == TILE_5X16 ? 5 : kind == TILE_3X12 ? 3 : kind == TILE_6X8 ? 6 : 4
 }
 
 @inline function widthOf(kind: i32): i32 {
@@ -72,11 +76,11 @@ export function productSimd(
   const packed = format == FORMAT_PANELS
   // More columns would be idle where there are but eight.
   const kind = N <= 8 && tile >= TILE_3X12 && !packed ? TILE_4X8 : tile
-  const height = kind == TILE_5X16 ? 5 : kind == TILE_3X12 ? 3 : kind == TILE_6X8 ? 6 : 4
+  const height = heightOf(kind)
   const width = widthOf(kind)
   const block = scratch + EDGE_BYTES
   const panels = block + BLOCK_BYTES
-  const size = format == 0 ? 4 : format == 1 ? 2 : 1
+  const size = format == FORMAT_F32 ? 4 : format == FORMAT_F16 ? 2 : 1
   for (let j = 0; j < N; j += N_BLOCK) {
     const columns = min(N_BLOCK, N - j)
     for (let k = 0; k < K; k += K_BLOCK) {

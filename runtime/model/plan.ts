@@ -106,8 +106,9 @@ export function weightTensors(spec: StageSpec): readonly TensorShape[] {
 }
 
 /** Matrices of the encoder and the pooler are held in the stage's format where nothing but adapters is trained. */
-function formatOf({ training, format = 'f32' }: StageSpec, { name, shape }: TensorShape): WeightFormat {
-  return training !== 'all' && shape.length === 2 && /^(embeddings|encoder|pooler)\./.test(name) ? format : 'f32'
+function formatOf({ training, format = 'f32' }: StageSpec, tensor: TensorShape): WeightFormat {
+  const table = tensor.shape.length === 2 && tensor.name.startsWith('embeddings.')
+  return training !== 'all' && (table || isLinear(tensor)) ? format : 'f32'
 }
 
 /** A frozen linear layer's matrix. */
