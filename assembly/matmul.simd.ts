@@ -13,6 +13,7 @@ const N_BLOCK: i32 = 480 // a multiple of every tile's columns: 480 KB
 const ROWS_MAX: i32 = 6
 const COLUMNS_MAX: i32 = 16
 const EDGE_BYTES: i32 = 4 * ROWS_MAX * COLUMNS_MAX
+const ZEROS_BYTES: i32 = 4 * COLUMNS_MAX // a row for sums that begin at zero
 const BLOCK_BYTES: i32 = 4 * M_BLOCK * K_BLOCK
 
 /** The tiles to choose from. */
@@ -56,7 +57,7 @@ export function packPanelSimd(out: usize, x: usize, depth: i32): void {
 /** The same for every tile, so that a plan does not depend on the host. */
 export function productSimdScratchBytes(columns: i32): i32 {
   const width = min(N_BLOCK, columns + COLUMNS_MAX - 1)
-  return EDGE_BYTES + BLOCK_BYTES + 4 * width * K_BLOCK
+  return EDGE_BYTES + ZEROS_BYTES + BLOCK_BYTES + 4 * width * K_BLOCK
 }
 
 @inline function multiplyTile(kind: i32, c: usize, cRow: usize, from: usize, fromRow: usize, a: usize, b: usize, depth: i32): void {
@@ -78,7 +79,9 @@ export function productSimd(
   const kind = N <= 8 && tile >= TILE_3X12 && !packed ? TILE_4X8 : tile
   const height = heightOf(kind)
   const width = widthOf(kind)
-  const block = scratch + EDGE_BYTES
+  const zeros = scratch + EDGE_BYTES
+  memory.fill(zeros, 0, ZEROS_BYTES)
+  const block = zeros + ZEROS_BYTES
   const panels = block + BLOCK_BYTES
   const size = format == FORMAT_F32 ? 4 : format == FORMAT_F16 ? 2 : 1
   for (let j = 0; j < N; j += N_BLOCK) {
@@ -92,7 +95,7 @@ export function productSimd(
           format, scales + (usize(scaleColumns ? j : k) << 2), scaleColumns)
       }
       const start = k > 0 ? c : from
-      const startRow = k > 0 ? cRow : fromRow
+      const startRow = k > 0 ? cRow : from ? fromRow : 0
       for (let i = 0; i < M; i += M_BLOCK) {
         const rows = min(M_BLOCK, M - i)
         packBlock(block, a + (usize(i * aRow + k * aColumn) << 2), aRow, aColumn, depth, rows, height)
@@ -115,18 +118,19 @@ function multiplyBlock(
   rows: i32, columns: i32, depth: i32, kind: i32, height: i32, width: i32, edge: usize
 ): void {
   const edgeRow = usize(width) << 2
+  const zeros = edge + EDGE_BYTES
   for (let j = 0; j < columns; j += width, panel += panelBytes) {
     let a = block
     for (let i = 0; i < rows; i += height, a += usize(depth * height) << 2) {
       const offset = usize(j) << 2
       const out = c + usize(i) * cRow + offset
-      const start = from ? from + usize(i) * fromRow + offset : 0
+      const start = from ? from + usize(i) * fromRow + offset : zeros
       const tileRows = min(height, rows - i), tileColumns = min(width, columns - j)
       if (tileRows == height && tileColumns == width) {
         multiplyTile(kind, out, cRow, start, fromRow, a, panel, depth)
       } else {
-        if (start) copyTile(edge, edgeRow, start, fromRow, tileRows, tileColumns)
-        multiplyTile(kind, edge, edgeRow, start ? edge : 0, edgeRow, a, panel, depth)
+        copyTile(edge, edgeRow, start, fromRow, tileRows, tileColumns)
+        multiplyTile(kind, edge, edgeRow, edge, edgeRow, a, panel, depth)
         copyTile(out, cRow, edge, edgeRow, tileRows, tileColumns)
       }
     }
