@@ -48,6 +48,7 @@ export function packTile(out: usize, a: usize, aRow: i32, aColumn: i32, depth: i
   const columnBytes = usize(aColumn) << 2
   const stepBytes = usize(height) << 2
   if (height == 3 && rows == 3 && aColumn == 1) return transposeThree(out, a, rowBytes, depth)
+  if (height == 5 && rows == 5 && aColumn == 1) return transposeFive(out, a, rowBytes, depth)
   for (let row = 0; row < height; row += 4, a += rowBytes << 2, out += 16) {
     const present = rows - row
     if (present >= 4 && height - row >= 4 && aColumn == 1) transposeFour<f32>(out, a, rowBytes, depth, stepBytes, 0)
@@ -128,6 +129,25 @@ function transposeThree(out: usize, x: usize, lineBytes: usize, depth: i32): voi
   }
   for (; k < depth; k++, out += 12, x += 4, x1 += 4, x2 += 4) {
     store<f32>(out, load<f32>(x)); store<f32>(out, load<f32>(x1), 4); store<f32>(out, load<f32>(x2), 8)
+  }
+}
+
+/** Five lines of `depth` f32, `lineBytes` apart → [depth][5]. */
+function transposeFive(out: usize, x: usize, lineBytes: usize, depth: i32): void {
+  let x1 = x + lineBytes, x2 = x1 + lineBytes, x3 = x2 + lineBytes, x4 = x3 + lineBytes
+  let k = 0
+  for (; k + 4 <= depth; k += 4, out += 80, x += 16, x1 += 16, x2 += 16, x3 += 16, x4 += 16) {
+    const a = v128.load(x), b = v128.load(x1), c = v128.load(x2), d = v128.load(x3), e = v128.load(x4)
+    const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5)
+    const abHigh = v128.shuffle<f32>(a, b, 2, 6, 3, 7), cdHigh = v128.shuffle<f32>(c, d, 2, 6, 3, 7)
+    v128.store(out, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5)); v128.store_lane<f32>(out, e, 0, 16)
+    v128.store(out, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 20); v128.store_lane<f32>(out, e, 1, 36)
+    v128.store(out, v128.shuffle<f32>(abHigh, cdHigh, 0, 1, 4, 5), 40); v128.store_lane<f32>(out, e, 2, 56)
+    v128.store(out, v128.shuffle<f32>(abHigh, cdHigh, 2, 3, 6, 7), 60); v128.store_lane<f32>(out, e, 3, 76)
+  }
+  for (; k < depth; k++, out += 20, x += 4, x1 += 4, x2 += 4, x3 += 4, x4 += 4) {
+    store<f32>(out, load<f32>(x)); store<f32>(out, load<f32>(x1), 4); store<f32>(out, load<f32>(x2), 8)
+    store<f32>(out, load<f32>(x3), 12); store<f32>(out, load<f32>(x4), 16)
   }
 }
 

@@ -8,8 +8,8 @@ import { packPanels, packTile } from './matmul.pack'
 import { multiplyTile3x12, multiplyTile4x8, multiplyTile5x16, multiplyTile6x8 } from './matmul.tile'
 
 const K_BLOCK: i32 = 256 // panel of 16 columns 16 KB, tile of 5 rows 5 KB: both stay in a 32 KB first cache
-const M_BLOCK: i32 = 120 // a multiple of every tile's rows: 120 KB
-const N_BLOCK: i32 = 480 // a multiple of every tile's columns: 480 KB
+const M_BLOCK: i32 = 60 // a multiple of every tile's rows: 60 KB
+const N_BLOCK: i32 = 768 // a multiple of every tile's columns: 768 KB; a is packed once for each block of columns
 const ROWS_MAX: i32 = 6
 const COLUMNS_MAX: i32 = 16
 const EDGE_BYTES: i32 = 4 * ROWS_MAX * COLUMNS_MAX

@@ -85,7 +85,7 @@ export type StagePlan = {
 const FLOAT_BYTES = 4
 /** Tensors of a format begin at multiples of this. */
 const TENSOR_ALIGNMENT_BYTES = 16
-/** A feed-forward part is worked off in rows enough for a product's packing to cost little: so many for each thread, or a quarter of the batch. */
+/** A feed-forward part is worked off in equal parts of rows, enough for a product's packing to cost little: at most so many for each thread, or a quarter of the batch. */
 const FFN_ROWS = 240
 export const THREADS_MAX = 64
 
@@ -239,7 +239,8 @@ export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
 
   const { heads: H } = config
   const threads = spec.threads ?? 1
-  const ffnRows = trains('up') || trains('down') ? N : Math.min(N, Math.max(FFN_ROWS * threads, Math.ceil(N / 4)))
+  const ffnParts = trains('up') || trains('down') ? 1 : Math.ceil(N / Math.max(FFN_ROWS * threads, Math.ceil(N / 4)))
+  const ffnRows = Math.ceil(N / ffnParts)
   const scratchBytes = Math.max(
     kernel.blockScratchBytes(N, C, H, F, rank, T, ffnRows, threads),
     kernel.linearScratchBytes(S, C, Math.max(C, K), 0),
