@@ -96,7 +96,7 @@ export function maxRow(x: usize, n: i32): f32 {
   const end = x + (usize(n) << 2)
   if (ASC_FEATURE_SIMD) {
     let v = f32x4.splat(m)
-    for (const stop = x + (usize(n & ~3) << 2); x < stop; x += 16) v = f32x4.max(v, v128.load(x))
+    for (const stop = x + (usize(n & ~3) << 2); x < stop; x += 16) v = f32x4.pmax(v, v128.load(x))
     m = max<f32>(max<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)), max<f32>(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)))
   }
   for (; x < end; x += 4) m = max<f32>(m, load<f32>(x))
