@@ -9,6 +9,7 @@
 import { product, productScratchBytes } from './matmul'
 import { softmaxRow } from './softmax'
 import { dotRow } from './lanes'
+import { takeUnit } from './team'
 
 /** Scratch: two [T, T] matrices (T the longest sequence), one [T, D], and a product's own. */
 export function attentionScratchBytes(T: i32, D: i32): i32 {
@@ -29,29 +30,23 @@ function probabilities(P: usize, q: usize, k: usize, T: i32, C: i32, D: i32, scr
 export function attention(
   out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
 ): void {
-  attentionShare(out, q, k, v, offsets, S, H, D, T, 0, 1, scratch)
+  attentionTeam(out, q, k, v, offsets, S, H, D, T, 0, scratch)
 }
 
-/** Share `part` of `parts` of the heads of every sequence. */
-export function attentionShare(
-  out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, part: i32, parts: i32, scratch: usize
+/** With `team`, each of a team's threads takes head after head, between two barriers. */
+export function attentionTeam(
+  out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, team: i32, scratch: usize
 ): void {
   const C = H * D
   const P = scratch
   const rest = scratch + (usize(T * T) << 2)
-  for (let s = 0; s < S; s++, offsets += 4) {
-    const first = load<i32>(offsets), rows = load<i32>(offsets, 4) - first
-    for (let h = firstHead(s, H, part, parts); h < H; h += parts) {
-      const at = usize(first * C + h * D) << 2
-      probabilities(P, q + at, k + at, rows, C, D, rest)
-      product(out + at, C, P, rows, 1, v + at, C, 1, rows, D, rows, 0, rest)
-    }
+  for (let head = team ? takeUnit() : 0; head < S * H; head = team ? takeUnit() : head + 1) {
+    const bounds = offsets + (usize(head / H) << 2)
+    const first = load<i32>(bounds), rows = load<i32>(bounds, 4) - first
+    const at = usize(first * C + head % H * D) << 2
+    probabilities(P, q + at, k + at, rows, C, D, rest)
+    product(out + at, C, P, rows, 1, v + at, C, 1, rows, D, rows, 0, rest)
   }
-}
-
-/** Heads are dealt out one by one, going on from sequence to sequence, so that shares differ by one head at most. */
-@inline function firstHead(s: i32, H: i32, part: i32, parts: i32): i32 {
-  return (part + parts - s * H % parts) % parts
 }
 
 /**
@@ -63,32 +58,31 @@ export function attentionBackward(
   dq: usize, dk: usize, dv: usize, dOut: usize, q: usize, k: usize, v: usize,
   offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
 ): void {
-  attentionBackwardShare(dq, dk, dv, dOut, q, k, v, offsets, S, H, D, T, 0, 1, scratch)
+  attentionBackwardTeam(dq, dk, dv, dOut, q, k, v, offsets, S, H, D, T, 0, scratch)
 }
 
-/** Share `part` of `parts` of the heads of every sequence. */
-export function attentionBackwardShare(
+/** With `team` as attentionTeam. */
+export function attentionBackwardTeam(
   dq: usize, dk: usize, dv: usize, dOut: usize, q: usize, k: usize, v: usize,
-  offsets: usize, S: i32, H: i32, D: i32, T: i32, part: i32, parts: i32, scratch: usize
+  offsets: usize, S: i32, H: i32, D: i32, T: i32, team: i32, scratch: usize
 ): void {
   const C = H * D
   const P = scratch
   const dP = P + (usize(T * T) << 2)
   const own = dP + (usize(T * T) << 2)
   const rest = own + (usize(T * D) << 2)
-  for (let s = 0; s < S; s++, offsets += 4) {
-    const first = load<i32>(offsets), rows = load<i32>(offsets, 4) - first
-    for (let h = firstHead(s, H, part, parts); h < H; h += parts) {
-      const at = usize(first * C + h * D) << 2
-      probabilities(P, q + at, k + at, rows, C, D, rest)
-      product(dP, rows, dOut + at, C, 1, v + at, 1, C, rows, rows, D, 0, rest)
-      product(dv + at, C, P, 1, rows, dOut + at, C, 1, rows, D, rows, 0, rest)
-      scoresBackward(dP, P, rows, headScale(D))
-      // dq waits aside, for dk still reads q, in whose place it may go.
-      product(own, D, dP, rows, 1, k + at, C, 1, rows, D, rows, 0, rest)
-      product(dk + at, C, dP, 1, rows, q + at, C, 1, rows, D, rows, 0, rest)
-      copyRows(dq + at, usize(C) << 2, own, usize(D) << 2, rows)
-    }
+  for (let head = team ? takeUnit() : 0; head < S * H; head = team ? takeUnit() : head + 1) {
+    const bounds = offsets + (usize(head / H) << 2)
+    const first = load<i32>(bounds), rows = load<i32>(bounds, 4) - first
+    const at = usize(first * C + head % H * D) << 2
+    probabilities(P, q + at, k + at, rows, C, D, rest)
+    product(dP, rows, dOut + at, C, 1, v + at, 1, C, rows, rows, D, 0, rest)
+    product(dv + at, C, P, 1, rows, dOut + at, C, 1, rows, D, rows, 0, rest)
+    scoresBackward(dP, P, rows, headScale(D))
+    // dq waits aside, for dk still reads q, in whose place it may go.
+    product(own, D, dP, rows, 1, k + at, C, 1, rows, D, rows, 0, rest)
+    product(dk + at, C, dP, 1, rows, q + at, C, 1, rows, D, rows, 0, rest)
+    copyRows(dq + at, usize(C) << 2, own, usize(D) << 2, rows)
   }
 }
 

@@ -4,17 +4,18 @@
  *   sum2 = hidden + down(gelu(up(hidden))),  out = norm2(sum2)
  * N rows of S ragged sequences, the longest of T rows.
  *
- * Every thread of a team runs these functions. A thread owns rows, which don't depend on one another, so that it meets
- * the others only about attention (which it shares by heads) and about the parameters' gradients (by outputs).
+ * Every thread of a team runs these functions. The frozen matrices' products they make together, attention head by
+ * head, and the parameters' gradients they share by outputs; all else each does for rows of its own. A product of the team begins
+ * and ends with a barrier; what else one thread reads of another's has a barrier in between.
  *
- * Scratch: A and B [N, C], the feed-forward part's [rows at a time, F] and dt [N, R], which threads share; then each
- * thread's own room for products and attention.
+ * Scratch: A and B [N, C], the feed-forward part's [rows at a time, F], dt [N, R] and the products' panels, which threads
+ * share; then each thread's own room for products and attention.
  */
-import { attentionBackwardShare, attentionScratchBytes, attentionShare } from './attention'
-import { add } from './elementwise'
+import { attentionBackwardTeam, attentionScratchBytes, attentionTeam } from './attention'
+import { add, rowsAt } from './elementwise'
 import { gelu, geluBackward } from './gelu'
-import { hasGradients, linear, linearBackwardParameters, linearBackwardRows } from './linear'
-import { productScratchBytes } from './matmul'
+import { hasGradients, linearBackwardParameters, linearBackwardRows, linearTeam } from './linear'
+import { productScratchBytes, productSharedBytes } from './matmul'
 import { layerNorm, layerNormBackwardParameters, layerNormBackwardRows } from './norm'
 import { Block, Linear, Norm, Saved } from './records'
 import { JOB_BACKWARD, JOB_FORWARD, JOB_STOP, barrier, findJob, giveJob, jobArgument, jobKind, shareBegin, threadCount, threadIndex } from './team'
@@ -27,14 +28,14 @@ function ownBytes(C: i32, H: i32, F: i32, R: i32, T: i32): i32 {
   return (max(bytes, 4 * C) + ALIGNMENT - 1) & -ALIGNMENT
 }
 
-/** Rows of the feed-forward part that one of `threads` takes at a time. */
-@inline function ffnShare(N: i32, ffnRows: i32, threads: i32): i32 {
-  return (min(N, ffnRows) + threads - 1) / threads
+/** A team's panels; alone, a thread has its own. */
+function sharedBytes(C: i32, F: i32, threads: i32): i32 {
+  return threads > 1 ? productSharedBytes(max(C, F)) : 0
 }
 
 /** Scratch of blockForward and of blockBackward, for a team of `threads`. */
 export function blockScratchBytes(N: i32, C: i32, H: i32, F: i32, R: i32, T: i32, ffnRows: i32, threads: i32): i32 {
-  return 4 * (2 * N * C + threads * ffnShare(N, ffnRows, threads) * F + N * R) + threads * ownBytes(C, H, F, R, T)
+  return 4 * (2 * N * C + min(N, ffnRows) * F + N * R) + sharedBytes(C, F, threads) + threads * ownBytes(C, H, F, R, T)
 }
 
 // Where the parts of scratch are, for the calling thread.
@@ -43,12 +44,15 @@ export function blockScratchBytes(N: i32, C: i32, H: i32, F: i32, R: i32, T: i32
 }
 
 @inline function dtAt(scratch: usize, N: i32, C: i32, F: i32, ffnRows: i32): usize {
-  const threads = threadCount()
-  return ffnAt(scratch, N, C) + (usize(threads * ffnShare(N, ffnRows, threads) * F) << 2)
+  return ffnAt(scratch, N, C) + (usize(min(N, ffnRows) * F) << 2)
 }
 
-@inline function ownAt(dt: usize, N: i32, C: i32, H: i32, F: i32, R: i32, T: i32): usize {
-  return dt + (usize(N * R) << 2) + usize(threadIndex()) * usize(ownBytes(C, H, F, R, T))
+@inline function panelsAt(dt: usize, N: i32, R: i32): usize {
+  return dt + (usize(N * R) << 2)
+}
+
+@inline function ownAt(panels: usize, C: i32, H: i32, F: i32, R: i32, T: i32): usize {
+  return panels + usize(sharedBytes(C, F, threadCount())) + usize(threadIndex()) * usize(ownBytes(C, H, F, R, T))
 }
 
 /** The most rank that a layer of the block has: the width of dt. */
@@ -56,13 +60,10 @@ function rankOf(block: Block): i32 {
   return max(max(max(block.query.rank, block.key.rank), max(block.value.rank, block.attention.rank)), max(block.up.rank, block.down.rank))
 }
 
-@inline function rowsAt(x: usize, row: i32, width: i32): usize {
-  return x ? x + (usize(row * width) << 2) : 0
-}
-
-/** A layer's y of rows [begin, end). */
-function linearRows(y: usize, t: usize, x: usize, layer: Linear, begin: i32, end: i32, scratch: usize): void {
-  linear(rowsAt(y, begin, layer.outputs), rowsAt(t, begin, layer.rank), rowsAt(x, begin, layer.inputs), layer, end - begin, scratch)
+/** Of the frozen matrices' products in one direction. */
+function productFlops(block: Block, N: i32): f64 {
+  const C = f64(block.norm1.width), F = f64(block.up.outputs)
+  return 2 * f64(N) * (4 * C * C + 2 * C * F)
 }
 
 function normRows(out: usize, stats: usize, x: usize, norm: Norm, begin: i32, end: i32): void {
@@ -72,34 +73,36 @@ function normRows(out: usize, stats: usize, x: usize, norm: Norm, begin: i32, en
 
 /** out [N, C]; may be saved.x only when no backward follows. */
 export function blockForward(out: usize, saved: Saved, block: Block, offsets: usize, N: i32, S: i32, T: i32, scratch: usize): void {
-  giveJob(JOB_FORWARD, out, changetype<usize>(saved), changetype<usize>(block), offsets, N, S, T, scratch)
+  giveJob(JOB_FORWARD, productFlops(block, N), out, changetype<usize>(saved), changetype<usize>(block), offsets, N, S, T, scratch)
   const C = block.norm1.width, F = block.up.outputs, H = block.heads, x = saved.x
   const part = threadIndex(), parts = threadCount()
   const begin = shareBegin(N, part, parts), end = shareBegin(N, part + 1, parts)
   const context = saved.context ? saved.context : scratch
   const hidden = saved.hidden ? saved.hidden : rowsAt(scratch, N, C)
-  const own = ownAt(dtAt(scratch, N, C, F, block.ffnRows), N, C, H, F, rankOf(block), T)
+  const R = rankOf(block)
+  const panels = panelsAt(dtAt(scratch, N, C, F, block.ffnRows), N, R)
+  const own = ownAt(panels, C, H, F, R, T), shared = parts > 1 ? panels : 0
   const size = (end - begin) * C
 
-  linearRows(saved.query, saved.loraQuery, x, block.query, begin, end, own)
-  linearRows(saved.key, saved.loraKey, x, block.key, begin, end, own)
-  linearRows(saved.value, saved.loraValue, x, block.value, begin, end, own)
+  linearTeam(saved.query, saved.loraQuery, x, block.query, N, begin, end, shared, own)
+  linearTeam(saved.key, saved.loraKey, x, block.key, N, begin, end, shared, own)
+  linearTeam(saved.value, saved.loraValue, x, block.value, N, begin, end, shared, own)
   barrier()
-  attentionShare(context, saved.query, saved.key, saved.value, offsets, S, H, C / H, T, part, parts, own)
-  barrier()
-  linearRows(saved.sum1, saved.loraAttention, context, block.attention, begin, end, own)
+  attentionTeam(context, saved.query, saved.key, saved.value, offsets, S, H, C / H, T, i32(parts > 1), own)
+  linearTeam(saved.sum1, saved.loraAttention, context, block.attention, N, begin, end, shared, own)
   add(rowsAt(saved.sum1, begin, C), rowsAt(x, begin, C), size)
   normRows(hidden, saved.stats1, saved.sum1, block.norm1, begin, end)
 
-  const step = ffnShare(N, block.ffnRows, parts)
-  const room = ffnAt(scratch, N, C) + (usize(part * step * F) << 2)
-  for (let row = begin; row < end; row += step) {
-    const rows = min(step, end - row)
+  const room = ffnAt(scratch, N, C)
+  for (let row = 0; row < N; row += block.ffnRows) {
+    const rows = min(block.ffnRows, N - row)
+    const first = shareBegin(rows, part, parts), last = shareBegin(rows, part + 1, parts)
     const up = saved.up ? rowsAt(saved.up, row, F) : room
-    linear(up, rowsAt(saved.loraUp, row, block.up.rank), rowsAt(hidden, row, C), block.up, rows, own)
-    gelu(room, up, rows * F)
-    linear(rowsAt(saved.sum2, row, C), rowsAt(saved.loraDown, row, block.down.rank), room, block.down, rows, own)
+    linearTeam(up, rowsAt(saved.loraUp, row, block.up.rank), rowsAt(hidden, row, C), block.up, rows, first, last, shared, own)
+    gelu(rowsAt(room, first, F), rowsAt(up, first, F), (last - first) * F)
+    linearTeam(rowsAt(saved.sum2, row, C), rowsAt(saved.loraDown, row, block.down.rank), room, block.down, rows, first, last, shared, own)
   }
+  barrier()
   add(rowsAt(saved.sum2, begin, C), rowsAt(hidden, begin, C), size)
   normRows(out, saved.stats2, saved.sum2, block.norm2, begin, end)
   barrier()
@@ -115,12 +118,11 @@ function normBackward(dx: usize, dOut: usize, stats: usize, x: usize, norm: Norm
   layerNormBackwardRows(rowsAt(dx, begin, C), rowsAt(dOut, begin, C), rowsAt(stats, begin, 2), rowsAt(x, begin, C), norm.gain, end - begin, C, scratch)
 }
 
-/** A layer's dx over the calling thread's rows, and its share of the parameters' gradients. */
+/** A layer's dx by the team, and the calling thread's share of the parameters' gradients. */
 function layerBackward(
-  dx: usize, dt: usize, dy: usize, x: usize, t: usize, layer: Linear, N: i32, begin: i32, end: i32, accumulate: i32, scratch: usize
+  dx: usize, dt: usize, dy: usize, x: usize, t: usize, layer: Linear, N: i32, accumulate: i32, begin: i32, end: i32, shared: usize, scratch: usize
 ): void {
-  const R = layer.rank
-  linearBackwardRows(rowsAt(dx, begin, layer.inputs), rowsAt(dt, begin, R), rowsAt(dy, begin, layer.outputs), layer, end - begin, accumulate, scratch)
+  linearBackwardRows(dx, dt, dy, layer, N, accumulate, begin, end, shared, scratch)
   if (!hasGradients(layer)) return
   barrier()
   linearBackwardParameters(dy, dt, x, t, layer, N, threadIndex(), threadCount(), scratch)
@@ -135,48 +137,50 @@ function layerBackward(
 export function blockBackward(
   dx: usize, dOut: usize, saved: Saved, block: Block, offsets: usize, N: i32, S: i32, T: i32, scratch: usize
 ): void {
-  giveJob(JOB_BACKWARD, dx, dOut, changetype<usize>(saved), changetype<usize>(block), N, S, T, scratch, offsets)
+  giveJob(JOB_BACKWARD, productFlops(block, N), dx, dOut, changetype<usize>(saved), changetype<usize>(block), N, S, T, scratch, offsets)
   const C = block.norm1.width, F = block.up.outputs, H = block.heads
   const part = threadIndex(), parts = threadCount()
   const begin = shareBegin(N, part, parts), end = shareBegin(N, part + 1, parts)
   const dA = scratch, dB = rowsAt(scratch, N, C)
   const dt = dtAt(scratch, N, C, F, block.ffnRows)
-  const own = ownAt(dt, N, C, H, F, rankOf(block), T)
+  const R = rankOf(block)
+  const panels = panelsAt(dt, N, R)
+  const own = ownAt(panels, C, H, F, R, T), shared = parts > 1 ? panels : 0
 
   // out = norm2(sum2), sum2 = hidden + down(gelu(up(hidden)))
   normBackward(dA, dOut, saved.stats2, saved.sum2, block.norm2, N, begin, end, own)
+  const dUp = ffnAt(scratch, N, C)
   if (hasGradients(block.up) || hasGradients(block.down)) {
-    const dUp = ffnAt(scratch, N, C)
-    const first = usize(begin * F) << 2, count = (end - begin) * F
-    linearBackwardRows(dUp + first, rowsAt(dt, begin, block.down.rank), rowsAt(dA, begin, C), block.down, end - begin, 0, own)
-    geluBackward(dUp + first, dUp + first, saved.up + first, count)
-    gelu(saved.up + first, saved.up + first, count)
+    const dUpOwn = rowsAt(dUp, begin, F), upOwn = rowsAt(saved.up, begin, F), count = (end - begin) * F
+    linearBackwardRows(dUp, dt, dA, block.down, N, 0, begin, end, shared, own)
+    geluBackward(dUpOwn, dUpOwn, upOwn, count)
+    gelu(upOwn, upOwn, count)
     barrier()
     linearBackwardParameters(dA, dt, saved.up, saved.loraDown, block.down, N, part, parts, own)
     barrier()
-    layerBackward(dA, dt, dUp, saved.hidden, saved.loraUp, block.up, N, begin, end, 1, own)
+    layerBackward(dA, dt, dUp, saved.hidden, saved.loraUp, block.up, N, 1, begin, end, shared, own)
   } else {
-    const step = ffnShare(N, block.ffnRows, parts)
-    const dUp = ffnAt(scratch, N, C) + (usize(part * step * F) << 2)
-    for (let row = begin; row < end; row += step) {
-      const rows = min(step, end - row), dRows = rowsAt(dA, row, C)
-      linearBackwardRows(dUp, rowsAt(dt, row, block.down.rank), dRows, block.down, rows, 0, own)
-      geluBackward(dUp, dUp, rowsAt(saved.up, row, F), rows * F)
-      linearBackwardRows(dRows, rowsAt(dt, row, block.up.rank), dUp, block.up, rows, 1, own)
+    for (let row = 0; row < N; row += block.ffnRows) {
+      const rows = min(block.ffnRows, N - row), dRows = rowsAt(dA, row, C)
+      const first = shareBegin(rows, part, parts), last = shareBegin(rows, part + 1, parts)
+      const dUpOwn = rowsAt(dUp, first, F)
+      linearBackwardRows(dUp, rowsAt(dt, row, block.down.rank), dRows, block.down, rows, 0, first, last, shared, own)
+      geluBackward(dUpOwn, dUpOwn, rowsAt(saved.up, row + first, F), (last - first) * F)
+      linearBackwardRows(dRows, rowsAt(dt, row, block.up.rank), dUp, block.up, rows, 1, first, last, shared, own)
     }
   }
 
   // hidden = norm1(sum1), sum1 = x + attention(x)
-  normBackward(dB, dA, saved.stats1, saved.sum1, block.norm1, N, begin, end, own)
-  if (block.norm1.dGain | block.norm1.dBias) barrier()
-  layerBackward(dA, dt, dB, saved.context, saved.loraAttention, block.attention, N, begin, end, 0, own)
   barrier()
-  attentionBackwardShare(saved.query, saved.key, saved.value, dA, saved.query, saved.key, saved.value, offsets, S, H, C / H, T, part, parts, own)
+  normBackward(dB, dA, saved.stats1, saved.sum1, block.norm1, N, begin, end, own)
+  layerBackward(dA, dt, dB, saved.context, saved.loraAttention, block.attention, N, 0, begin, end, shared, own)
+  barrier()
+  attentionBackwardTeam(saved.query, saved.key, saved.value, dA, saved.query, saved.key, saved.value, offsets, S, H, C / H, T, i32(parts > 1), own)
   barrier()
   if (dx) memory.copy(rowsAt(dx, begin, C), rowsAt(dB, begin, C), usize((end - begin) * C) << 2)
-  layerBackward(dx, dt, saved.query, saved.x, saved.loraQuery, block.query, N, begin, end, 1, own)
-  layerBackward(dx, dt, saved.key, saved.x, saved.loraKey, block.key, N, begin, end, 1, own)
-  layerBackward(dx, dt, saved.value, saved.x, saved.loraValue, block.value, N, begin, end, 1, own)
+  layerBackward(dx, dt, saved.query, saved.x, saved.loraQuery, block.query, N, 1, begin, end, shared, own)
+  layerBackward(dx, dt, saved.key, saved.x, saved.loraKey, block.key, N, 1, begin, end, shared, own)
+  layerBackward(dx, dt, saved.value, saved.x, saved.loraValue, block.value, N, 1, begin, end, shared, own)
   barrier()
 }
 

@@ -1,5 +1,10 @@
 /** Element by element over n f32: fill, add, scale, add a row to every row, sum the rows. */
 
+/** Where row `row` of x [·, width] begins; 0 for 0. */
+export function rowsAt(x: usize, row: i32, width: i32): usize {
+  return x ? x + (usize(row * width) << 2) : 0
+}
+
 /** out[i] = value. */
 export function fill(out: usize, value: f32, n: i32): void {
   const end = out + (usize(n) << 2)

@@ -8,7 +8,7 @@
  * Rows don't depend on one another but in the parameters' gradients, so backward comes in two parts: one that may be
  * given any rows, and one over all rows that may be given any share of the outputs.
  */
-import { biasBackward, scale } from './elementwise'
+import { biasBackward, rowsAt, scale } from './elementwise'
 import { matmul, matmulBackwardInput, product, productFrom, productScratchBytes } from './matmul'
 import { Linear } from './records'
 import { shareBegin } from './team'
@@ -20,12 +20,23 @@ export function linearScratchBytes(N: i32, inputs: i32, outputs: i32, rank: i32)
 
 /** y [N, outputs] and t [N, R]; scratch: productScratchBytes. */
 export function linear(y: usize, t: usize, x: usize, layer: Linear, N: i32, scratch: usize): void {
-  const O = layer.outputs, I = layer.inputs, R = layer.rank
-  productFrom(y, O, layer.bias, 0, x, I, 1, layer.weight, 1, I, layer.format, layer.scales, 1, N, O, I, scratch)
+  linearTeam(y, t, x, layer, N, 0, N, 0, scratch)
+}
+
+/**
+ * The same by a team (`shared` as in productFrom), the adapter's part over rows [begin, end) by each of its threads, so
+ * that a thread finds its own rows of y done and other threads' after the next barrier.
+ */
+export function linearTeam(
+  y: usize, t: usize, x: usize, layer: Linear, N: i32, begin: i32, end: i32, shared: usize, scratch: usize
+): void {
+  const O = layer.outputs, I = layer.inputs, R = layer.rank, rows = end - begin
+  productFrom(y, O, layer.bias, 0, x, I, 1, layer.weight, 1, I, layer.format, layer.scales, 1, N, O, I, shared, scratch)
   if (layer.loraA) {
-    matmul(t, x, layer.loraA, N, R, I, 0, scratch)
-    scale(t, t, layer.scale, N * R)
-    matmul(y, t, layer.loraB, N, O, R, 1, scratch)
+    const tOwn = rowsAt(t, begin, R)
+    matmul(tOwn, rowsAt(x, begin, I), layer.loraA, rows, R, I, 0, scratch)
+    scale(tOwn, tOwn, layer.scale, rows * R)
+    matmul(rowsAt(y, begin, O), tOwn, layer.loraB, rows, O, R, 1, scratch)
   }
 }
 
@@ -35,18 +46,21 @@ export function linearBackward(
 ): void {
   const dt = scratch
   const rest = scratch + (usize(N * layer.rank) << 2)
-  linearBackwardRows(dx, dt, dy, layer, N, accumulate, rest)
+  linearBackwardRows(dx, dt, dy, layer, N, accumulate, 0, N, 0, rest)
   linearBackwardParameters(dy, dt, x, t, layer, N, 0, 1, rest)
 }
 
-/** dx and dt [N, R] of these rows. */
-export function linearBackwardRows(dx: usize, dt: usize, dy: usize, layer: Linear, N: i32, accumulate: i32, scratch: usize): void {
-  const O = layer.outputs, I = layer.inputs, R = layer.rank
-  if (dx) productFrom(dx, I, accumulate ? dx : 0, I, dy, O, 1, layer.weight, I, 1, layer.format, layer.scales, 0, N, I, O, scratch)
+/** dx and dt [N, R], by a team as in linearTeam. */
+export function linearBackwardRows(
+  dx: usize, dt: usize, dy: usize, layer: Linear, N: i32, accumulate: i32, begin: i32, end: i32, shared: usize, scratch: usize
+): void {
+  const O = layer.outputs, I = layer.inputs, R = layer.rank, rows = end - begin
+  if (dx) productFrom(dx, I, accumulate ? dx : 0, I, dy, O, 1, layer.weight, I, 1, layer.format, layer.scales, 0, N, I, O, shared, scratch)
   if (layer.loraA) {
-    matmulBackwardInput(dt, dy, layer.loraB, N, O, R, 0, scratch)
-    scale(dt, dt, layer.scale, N * R)
-    if (dx) matmulBackwardInput(dx, dt, layer.loraA, N, R, I, 1, scratch)
+    const dtOwn = rowsAt(dt, begin, R)
+    matmulBackwardInput(dtOwn, rowsAt(dy, begin, O), layer.loraB, rows, O, R, 0, scratch)
+    scale(dtOwn, dtOwn, layer.scale, rows * R)
+    if (dx) matmulBackwardInput(rowsAt(dx, begin, I), dtOwn, layer.loraA, rows, R, I, 1, scratch)
   }
 }
 

@@ -5,11 +5,15 @@
  */
 import { FORMAT_F16, FORMAT_F32, FORMAT_PANELS } from './format'
 import { packPanels, packTile } from './matmul.pack'
+import { barrier, takeUnit, threadCount } from './team'
 import { multiplyTile3x12, multiplyTile4x8, multiplyTile5x16, multiplyTile6x8 } from './matmul.tile'
 
 const K_BLOCK: i32 = 256 // panel of 16 columns 16 KB, tile of 5 rows 5 KB: both stay in a 32 KB first cache
 const M_BLOCK: i32 = 60 // a multiple of every tile's rows: 60 KB
 const N_BLOCK: i32 = 768 // a multiple of every tile's columns: 768 KB; a is packed once for each block of columns
+/** What a thread of a team takes at a time: so many tiles of a, or columns of b (a multiple of every tile's). */
+const UNIT_TILES: i32 = 6
+const UNIT_COLUMNS: i32 = 48
 const ROWS_MAX: i32 = 6
 const COLUMNS_MAX: i32 = 16
 const EDGE_BYTES: i32 = 4 * ROWS_MAX * COLUMNS_MAX
@@ -54,10 +58,20 @@ export function packPanelSimd(out: usize, x: usize, depth: i32): void {
   packPanels(out, x, 1, depth, depth, width, width, 0, 0, 0)
 }
 
-/** The same for every tile, so that a plan does not depend on the host. */
+// Sizes are the same for every tile, so that a plan does not depend on the host.
+
+/** Panels of a block of b. */
+function productPanelsBytes(columns: i32): i32 {
+  return 4 * K_BLOCK * min(N_BLOCK, columns + COLUMNS_MAX - 1)
+}
+
 export function productSimdScratchBytes(columns: i32): i32 {
-  const width = min(N_BLOCK, columns + COLUMNS_MAX - 1)
-  return EDGE_BYTES + ZEROS_BYTES + BLOCK_BYTES + 4 * width * K_BLOCK
+  return EDGE_BYTES + ZEROS_BYTES + BLOCK_BYTES + productPanelsBytes(columns)
+}
+
+/** What a team shares: a block's panels, and the next's. */
+export function productSimdSharedBytes(columns: i32): i32 {
+  return 2 * productPanelsBytes(columns)
 }
 
 @inline function multiplyTile(kind: i32, c: usize, cRow: usize, from: usize, fromRow: usize, a: usize, b: usize, depth: i32): void {
@@ -67,12 +81,15 @@ export function productSimdScratchBytes(columns: i32): i32 {
   else multiplyTile4x8(c, cRow, from, fromRow, a, b, depth)
 }
 
-/** As `product` in matmul.ts, with b in `format`. */
+/**
+ * As `productFrom` in matmul.ts, with b in `format`. shared: 0, or panels in which a whole team multiplies together: all its
+ * threads come here with the same arguments but scratch, and none goes on before c is done.
+ */
 export function productSimd(
   c: usize, cRow: i32, from: usize, fromRow: i32,
   a: usize, aRow: i32, aColumn: i32,
   b: usize, bRow: i32, bColumn: i32, format: i32, scales: usize, scaleColumns: i32,
-  M: i32, N: i32, K: i32, scratch: usize
+  M: i32, N: i32, K: i32, shared: usize, scratch: usize
 ): void {
   const packed = format == FORMAT_PANELS
   // More columns would be idle where there are but eight.
@@ -82,28 +99,72 @@ export function productSimd(
   const zeros = scratch + EDGE_BYTES
   memory.fill(zeros, 0, ZEROS_BYTES)
   const block = zeros + ZEROS_BYTES
-  const panels = block + BLOCK_BYTES
+  const panels = shared ? shared : block + BLOCK_BYTES
   const size = format == FORMAT_F32 ? 4 : format == FORMAT_F16 ? 2 : 1
+  const tiles = (M + height - 1) / height
+  const parts = shared ? threadCount() : 1
+  const unitTiles = shared ? UNIT_TILES : M_BLOCK / height
+  const units = (tiles + unitTiles * parts - 1) / (unitTiles * parts) * parts
+  const panelsBytes = usize(productPanelsBytes(N))
+  let buffer: usize = 0
+  if (shared) {
+    barrier()
+    if (!packed) {
+      const columns = min(N_BLOCK, N)
+      for (let at = takeUnit() * UNIT_COLUMNS; at < columns; at = takeUnit() * UNIT_COLUMNS) {
+        packColumns(panels, b, bRow, bColumn, format, size, scales, scaleColumns, 0, 0, min(K_BLOCK, K), at, min(UNIT_COLUMNS, columns - at), width)
+      }
+      barrier()
+    }
+  }
   for (let j = 0; j < N; j += N_BLOCK) {
     const columns = min(N_BLOCK, N - j)
     for (let k = 0; k < K; k += K_BLOCK) {
       const depth = min(K_BLOCK, K - k)
-      const panel = packed ? b + (usize(j * K + k * width) << 2) : panels
+      if (!packed && !shared) packColumns(panels, b, bRow, bColumn, format, size, scales, scaleColumns, j, k, depth, 0, columns, width)
+      const panel = packed ? b + (usize(j * K + k * width) << 2) : panels + buffer
       const panelBytes = usize((packed ? K : depth) * width) << 2
-      if (!packed) {
-        packPanels(panels, b + usize(k * bRow + j * bColumn) * size, bRow, bColumn, depth, columns, width,
-          format, scales + (usize(scaleColumns ? j : k) << 2), scaleColumns)
-      }
       const start = k > 0 ? c : from
       const startRow = k > 0 ? cRow : from ? fromRow : 0
-      for (let i = 0; i < M; i += M_BLOCK) {
-        const rows = min(M_BLOCK, M - i)
+      // A team packs the next block's panels meanwhile, so that it meets but once a block.
+      const nextJ = k + K_BLOCK < K ? j : j + N_BLOCK, nextK = k + K_BLOCK < K ? k + K_BLOCK : 0
+      const nextColumns = shared && !packed ? max(0, min(N_BLOCK, N - nextJ)) : 0
+      const packs = (nextColumns + UNIT_COLUMNS - 1) / UNIT_COLUMNS
+      const nextPanels = panels + (panelsBytes - buffer)
+      for (let taken = shared ? takeUnit() : 0; taken < packs + units; taken = shared ? takeUnit() : taken + 1) {
+        if (taken < packs) {
+          const at = taken * UNIT_COLUMNS
+          packColumns(nextPanels, b, bRow, bColumn, format, size, scales, scaleColumns, nextJ, nextK, min(K_BLOCK, K - nextK),
+            at, min(UNIT_COLUMNS, nextColumns - at), width)
+          continue
+        }
+        const unit = taken - packs
+        const i = unitBegin(tiles, unit, units) * height
+        const rows = min(M, unitBegin(tiles, unit + 1, units) * height) - i
         packBlock(block, a + (usize(i * aRow + k * aColumn) << 2), aRow, aColumn, depth, rows, height)
         multiplyBlock(c + (usize(i * cRow + j) << 2), usize(cRow) << 2, start ? start + (usize(i * startRow + j) << 2) : 0, usize(startRow) << 2,
           block, panel, panelBytes, rows, columns, depth, kind, height, width, scratch)
       }
+      if (shared) {
+        barrier()
+        buffer = panelsBytes - buffer
+      }
     }
   }
+}
+
+/** The tile with which a unit begins. */
+@inline function unitBegin(tiles: i32, unit: i32, units: i32): i32 {
+  return i32(i64(tiles) * unit / units)
+}
+
+/** Columns [at, at + columns) of b's block that begins at row k and column j → their place in the block's panels. */
+@inline function packColumns(
+  panels: usize, b: usize, bRow: i32, bColumn: i32, format: i32, size: i32, scales: usize, scaleColumns: i32,
+  j: i32, k: i32, depth: i32, at: i32, columns: i32, width: i32
+): void {
+  packPanels(panels + (usize(at * depth) << 2), b + usize(k * bRow + (j + at) * bColumn) * size, bRow, bColumn, depth, columns, width,
+    format, scales + (usize(scaleColumns ? j + at : k) << 2), scaleColumns)
 }
 
 function packBlock(out: usize, a: usize, aRow: i32, aColumn: i32, depth: i32, rows: i32, height: i32): void {

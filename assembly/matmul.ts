@@ -9,7 +9,7 @@
  * that stands in memory. No tile or block size changes that order, so all strict builds and tiles give the same bits.
  */
 import { FORMAT_F16, FORMAT_F32, FORMAT_I8, readOne } from './format'
-import { countTiles, packPanelSimd, productSimd, productSimdScratchBytes, setTileSimd, tileColumnsSimd } from './matmul.simd'
+import { countTiles, packPanelSimd, productSimd, productSimdScratchBytes, productSimdSharedBytes, setTileSimd, tileColumnsSimd } from './matmul.simd'
 
 /** Depth of the scalar form's panel of four columns. */
 const PLAIN_BLOCK: i32 = 256
@@ -17,6 +17,11 @@ const PLAIN_BLOCK: i32 = 256
 /** Bytes of scratch a product with `columns` output columns needs. */
 export function productScratchBytes(columns: i32): i32 {
   return ASC_FEATURE_SIMD ? productSimdScratchBytes(columns) : 16 * PLAIN_BLOCK
+}
+
+/** Bytes that a team shares in a product with at most `columns` output columns. */
+export function productSharedBytes(columns: i32): i32 {
+  return ASC_FEATURE_SIMD ? productSimdSharedBytes(columns) : 0
 }
 
 /** How many inner tiles this build has to choose from; they differ in speed alone. */
@@ -42,17 +47,18 @@ export function packPanel(out: usize, x: usize, depth: i32): void {
 /**
  * c [M, N] (row stride cRow) = from + a [M, K] · b [K, N]; a and b by the strides, in elements, of their rows and
  * columns. from: where the sums begin, of row stride fromRow; 0: at zero; it may be c. b is stored in `format`; for i8
- * with scales, one for each of its columns (scaleColumns) or of its rows.
+ * with scales, one for each of its columns (scaleColumns) or of its rows. shared: 0, or scratch of a team whose threads
+ * all come here with the same product and each its own scratch, and find c done when they go on.
  */
 export function productFrom(
   c: usize, cRow: i32, from: usize, fromRow: i32,
   a: usize, aRow: i32, aColumn: i32,
   b: usize, bRow: i32, bColumn: i32, format: i32, scales: usize, scaleColumns: i32,
-  M: i32, N: i32, K: i32, scratch: usize
+  M: i32, N: i32, K: i32, shared: usize, scratch: usize
 ): void {
   if (K == 0) startSums(c, cRow, from, fromRow, M, N)
   else if (ASC_FEATURE_SIMD) {
-    productSimd(c, cRow, from, fromRow, a, aRow, aColumn, b, bRow, bColumn, format, scales, scaleColumns, M, N, K, scratch)
+    productSimd(c, cRow, from, fromRow, a, aRow, aColumn, b, bRow, bColumn, format, scales, scaleColumns, M, N, K, shared, scratch)
   } else productPlain(c, cRow, from, fromRow, a, aRow, aColumn, b, bRow, bColumn, format, scales, scaleColumns, M, N, K, scratch)
 }
 
@@ -63,7 +69,7 @@ export function product(
   b: usize, bRow: i32, bColumn: i32,
   M: i32, N: i32, K: i32, accumulate: i32, scratch: usize
 ): void {
-  productFrom(c, cRow, accumulate ? c : 0, cRow, a, aRow, aColumn, b, bRow, bColumn, FORMAT_F32, 0, 0, M, N, K, scratch)
+  productFrom(c, cRow, accumulate ? c : 0, cRow, a, aRow, aColumn, b, bRow, bColumn, FORMAT_F32, 0, 0, M, N, K, 0, scratch)
 }
 
 function startSums(c: usize, cRow: i32, from: usize, fromRow: i32, M: i32, N: i32): void {

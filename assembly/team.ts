@@ -1,7 +1,8 @@
 /**
  * Threads: instances of this module on one shared memory, each with an index of its own. All of them run the same
- * block function, each on its share of the rows, heads or outputs, and meet at barriers; no sum is ever split, so that
- * their number changes no bit. The builds without shared memory have a team of one.
+ * block function and meet at barriers. Between two barriers each does its share of the rows or outputs, or takes the
+ * next unit of work as long as there is one, so that a slower core does less; no sum is ever split, so that neither
+ * their number nor who did what changes a bit. The builds without shared memory have a team of one.
  *
  * The team's record, zero at first:
  *   0 arrived   threads at the barrier
@@ -9,6 +10,7 @@
  *   8 job       jobs given out
  *  12 what      JOB_FORWARD, JOB_BACKWARD or JOB_STOP
  *  16 arguments of the job, nine words
+ *  52 taken    units of work taken since the last barrier
  */
 
 export const JOB_STOP: i32 = 0
@@ -19,13 +21,18 @@ const PASSED: usize = 4
 const JOB: usize = 8
 const WHAT: usize = 12
 const ARGUMENTS: usize = 16
+const TAKEN: usize = 52
 const TEAM_BYTES: i32 = 64
 /** Loads before a thread asks its host to sleep: some ten microseconds, longer than the host takes between two blocks. */
 const SPINS: i32 = 20000
+/** Work that one core does in some fifty microseconds, as long as the barriers of a block may take. */
+const TOGETHER_FLOPS: f64 = 4e6
 
 let team: usize = 0
 let index: i32 = 0
 let count: i32 = 1
+/** Threads at the present job: all, or thread 0 alone. */
+let together: i32 = 1
 
 /** Bytes of a team's record. */
 export function teamBytes(): i32 {
@@ -37,15 +44,16 @@ export function joinTeam(address: usize, threadIndex: i32, threadCount: i32): vo
   if (!ASC_FEATURE_THREADS) return
   team = address
   index = threadIndex
-  count = threadCount
+  count = together = threadCount
 }
 
 @inline export function threadIndex(): i32 {
   return ASC_FEATURE_THREADS ? index : 0
 }
 
+/** How many threads are at the present job. */
 @inline export function threadCount(): i32 {
-  return ASC_FEATURE_THREADS ? count : 1
+  return ASC_FEATURE_THREADS ? together : 1
 }
 
 /** Where share `part` of `parts` of n begins; all shares but the last are equally large. */
@@ -54,21 +62,29 @@ export function joinTeam(address: usize, threadIndex: i32, threadCount: i32): vo
 }
 
 /**
- * Returns when every thread of the team has come here. It never sleeps: threads do equal shares, and the baseline
+ * Returns when every thread of the team has come here. It never sleeps: threads finish together, and the baseline
  * compiler of V8 11.3 (Node 20) writes eight bytes over a neighbouring local of four around memory.atomic.wait32.
  */
 export function barrier(): void {
-  if (!ASC_FEATURE_THREADS || count == 1) return
+  if (!ASC_FEATURE_THREADS || together == 1) return
   const seen = atomic.load<i32>(team, PASSED)
-  if (atomic.add<i32>(team, 1) == count - 1) {
+  if (atomic.add<i32>(team, 1) == together - 1) {
     atomic.store<i32>(team, 0)
+    atomic.store<i32>(team, 0, TAKEN)
     atomic.add<i32>(team, 1, PASSED)
   } else while (atomic.load<i32>(team, PASSED) == seen) {}
 }
 
-/** Thread 0 tells the others what all now do; a team of one needs nobody told. */
-export function giveJob(what: i32, a0: usize, a1: usize, a2: usize, a3: usize, a4: i32, a5: i32, a6: i32, a7: usize, a8: usize = 0): void {
+/** The next unit of work since the last barrier, from 0; each is taken by one thread. */
+@inline export function takeUnit(): i32 {
+  return ASC_FEATURE_THREADS ? atomic.add<i32>(team, 1, TAKEN) : 0
+}
+
+/** Thread 0 tells the others what all now do; work of few operations it does alone. */
+export function giveJob(what: i32, flops: f64, a0: usize, a1: usize, a2: usize, a3: usize, a4: i32, a5: i32, a6: i32, a7: usize, a8: usize = 0): void {
   if (!ASC_FEATURE_THREADS || count == 1 || index != 0) return
+  together = flops < TOGETHER_FLOPS ? 1 : count
+  if (together == 1) return
   store<i32>(team, what, WHAT)
   store<usize>(team, a0, ARGUMENTS); store<usize>(team, a1, ARGUMENTS + 4)
   store<usize>(team, a2, ARGUMENTS + 8); store<usize>(team, a3, ARGUMENTS + 12)
@@ -98,5 +114,5 @@ export function findJob(seen: i32): bool {
 
 /** Tells the other threads to end. */
 export function dismissTeam(): void {
-  giveJob(JOB_STOP, 0, 0, 0, 0, 0, 0, 0, 0)
+  giveJob(JOB_STOP, TOGETHER_FLOPS, 0, 0, 0, 0, 0, 0, 0, 0)
 }

@@ -85,7 +85,7 @@ export type StagePlan = {
 const FLOAT_BYTES = 4
 /** Tensors of a format begin at multiples of this. */
 const TENSOR_ALIGNMENT_BYTES = 16
-/** A feed-forward part is worked off in equal parts of rows, enough for a product's packing to cost little: at most so many for each thread, or a quarter of the batch. */
+/** A feed-forward part is worked off in equal parts of at most so many rows for each thread, or a quarter of the batch: packing costs little then. */
 const FFN_ROWS = 240
 export const THREADS_MAX = 64
 

@@ -26,21 +26,25 @@ export const FINGERPRINT = 4242
 /** Gaussian of this deviation; with BERT's own 0.02 so small a width would leave nearly nothing of the input. */
 const DEVIATION = 0.15
 
-const values = new Map([
-  ...embeddingTensors(config), ...Array.from({ length: LAYERS }, (_, block) => blockTensors(config, block)).flat(), ...poolerTensors(config),
-].map(({ name, shape }, index): [string, Float32Array] => {
-  const random = createRandom(1, 'weights', index)
-  const gain = name.endsWith('LayerNorm.weight') ? 1 : 0
-  // The sum of twelve uniforms has variance 1.
-  const draw = () => Array.from({ length: 12 }, () => random.uniform()).reduce((sum, term) => sum + term, -6)
-  return [name, Float32Array.from({ length: countOf(shape) }, () => gain + DEVIATION * draw())]
-}))
-
-export const weights: Weights = {
-  names: [...values.keys()],
-  has: (name) => values.has(name),
-  read: async (name) => ({ dtype: 'F32', data: new Uint8Array(values.get(name)!.slice().buffer) }),
+/** Every tensor of such a model, drawn anew for each. */
+export function makeWeights(config: ModelConfig): Weights {
+  const values = new Map([
+    ...embeddingTensors(config), ...Array.from({ length: config.layers }, (_, block) => blockTensors(config, block)).flat(), ...poolerTensors(config),
+  ].map(({ name, shape }, index): [string, Float32Array] => {
+    const random = createRandom(1, 'weights', index)
+    const gain = name.endsWith('LayerNorm.weight') ? 1 : 0
+    // The sum of twelve uniforms has variance 1.
+    const draw = () => Array.from({ length: 12 }, () => random.uniform()).reduce((sum, term) => sum + term, -6)
+    return [name, Float32Array.from({ length: countOf(shape) }, () => gain + DEVIATION * draw())]
+  }))
+  return {
+    names: [...values.keys()],
+    has: (name) => values.has(name),
+    read: async (name) => ({ dtype: 'F32', data: new Uint8Array(values.get(name)!.slice().buffer) }),
+  }
 }
+
+export const weights = makeWeights(config)
 
 /** `count` sequences of 3 … 8 tokens; one token of each tells its label. */
 export function makeSamples(count: number, seed: number): TokenizedDataset {

@@ -4,19 +4,29 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
+import type { ModelConfig } from '../../runtime/model/config.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
 import { planStage } from '../../runtime/model/plan.ts'
 import { ADAMW, Stage } from '../../runtime/model/stage.ts'
 import { makeDirectory, runKerf } from '../command.ts'
 import { openKernelBuild } from '../kernels.ts'
-import { adapter, config, weights } from '../split/model.ts'
+import { adapter, config as small, makeWeights } from '../split/model.ts'
 import { openThreaded, workers } from '../threads.ts'
 import { makeTinyData, makeTinyModel } from '../tiny.ts'
 
+/** Matrices of more than one block of columns and of k, and rows enough for threads to come together. */
+const config: ModelConfig = { ...small, layers: 2, hiddenSize: 48, intermediateSize: 800, positionsMax: 40 }
+const weights = makeWeights(config)
 const SPEC: StageSpec = {
-  config, from: 0, to: config.layers, labels: 3, adapter, training: 'adapters', setsFrom: [0], rows: 40, sequences: 5, longest: 12,
+  config, from: 0, to: config.layers, labels: 3, adapter, training: 'adapters', setsFrom: [0], rows: 100, sequences: 5, longest: 40,
 }
-const BATCHES = [[12, 3, 8, 1, 10], [1], [2, 2], [12]]
+/** Those of one and four tokens thread 0 does alone. */
+const BATCHES = [[40, 3, 8, 1, 40], [1], [2, 2], [40]]
+
+/** For two batches of four, forward and backward of each block; recomputing makes all but the last once more. Then the end. */
+function countJobs({ recompute }: StageSpec): number {
+  return 2 * (2 * config.layers + (recompute ? config.layers - 1 : 0)) + 1
+}
 
 /** Logits, losses and parameters of a step on each batch. */
 async function runSteps(kernel: Kernel, spec: StageSpec): Promise<Float32Array[]> {
@@ -37,8 +47,10 @@ async function runSteps(kernel: Kernel, spec: StageSpec): Promise<Float32Array[]
     stage.update(ADAMW)
   }
   results.push(stage.readSet(0).params)
-  assert.is(stage.memory.buffer.byteLength, planStage(spec, kernel.exports).memory.bytes)
+  const { memory, plan } = stage
   stage.close()
+  assert.is(memory.buffer.byteLength, planStage(spec, kernel.exports).memory.bytes)
+  if (spec.threads) assert.is(new Int32Array(memory.buffer)[plan.team / 4 + 2], countJobs(spec), 'jobs given to the team')
   return results
 }
 
