@@ -18,6 +18,10 @@ const WARM_UP_MS = 500
 /** int8 weights are another computation, and are held to f32 only loosely. */
 const INT8_TOLERANCE = 0.05
 
+/** The shorter the steps, the more often the participants change in a round: a busy moment then weighs on all alike. */
+const TURNS_MAX = 5
+const TURN_MS = 500
+
 /** A step of this length needs no warm-up to speak of, and no second sample. */
 const SLOW_MS = 10_000
 
@@ -53,7 +57,7 @@ export function openParticipant({ program, host }: Contender, { hosts, programs 
 }
 
 /** `slowMs`: one step takes so long that it is asked but once. */
-type Entrant = { contender: Contender & Part; participant: Participant; prepared: Prepared; slowMs: number | undefined }
+type Entrant = { contender: Contender & Part; participant: Participant; prepared: Prepared; stepMs: number; slowMs: number | undefined }
 
 type Absent = { id: string; reason: string }
 
@@ -76,7 +80,8 @@ async function admit(one: Case, installed: Installed, absent: Absent[]): Promise
       for (let count = 0; count < WARM_UPS && (first?.ms ?? 0) < SLOW_MS; count++) {
         first = await participant.ask<Timed>({ ask: 'time', atLeastMs: WARM_UP_MS })
       }
-      entrants.push({ contender, participant, prepared, slowMs: first && first.ms >= SLOW_MS ? first.ms : undefined })
+      const stepMs = first?.ms ?? 0
+      entrants.push({ contender, participant, prepared, stepMs, slowMs: stepMs >= SLOW_MS ? stepMs : undefined })
     } catch (error) {
       absent.push({ id: contender.id, reason: reasonOf(error) })
       participant.close()
@@ -105,7 +110,9 @@ export async function runCase(one: Case, installed: Installed, rounds: number, a
   try {
     const entrants = expelWrong(admitted, absent)
     const samples = new Map(entrants.map(({ contender }) => [contender.id, [] as number[]]))
-    for (let round = 0; round < rounds; round++) {
+    const longestMs = Math.max(1, ...entrants.map(({ stepMs, slowMs }) => (slowMs === undefined ? stepMs : 0)))
+    const turns = Math.max(1, Math.min(TURNS_MAX, Math.floor(TURN_MS / longestMs)))
+    for (let round = 0; round < rounds * turns; round++) {
       for (const { contender, participant, slowMs } of entrants) {
         samples.get(contender.id)!.push(slowMs ?? (await participant.ask<Timed>({ ask: 'time', atLeastMs })).ms)
       }

@@ -28,7 +28,7 @@ import { median } from './peers.ratio.ts'
 import { formatReport, replaceTable } from './peers.table.ts'
 
 const ROUNDS_MAX = 1000
-const AT_LEAST_MS = 200
+const AT_LEAST_MS = 100
 
 const FLAGS: FlagTable = {
   cases: { type: 'string', value: 'NAME,…', default: 'all', help: 'cases whose names begin with one of these' },
