@@ -123,7 +123,7 @@ test('ratios are taken round by round, then the median', () => {
   assert.is(findFastest([]), undefined)
 })
 
-test('bars take each peer at its best on the same generation of Node, as it comes and with Kerf's flag', () => {
+test('bars take each peer at its best on the same generation of Node, as it comes and with the flag that Kerf sets', () => {
   const setting = kerf('node').setting
   const name = productName('forward', [768, 768])
   const results = new Map([[name, [
@@ -158,7 +158,7 @@ function writeStub(directory: string, name: string, size: number, ms: number): s
   return file
 }
 
-test('rounds go in turn, twice each where steps are short; who computes something else, dies or is missing is reported and not timed', async () => {
+test('rounds go in turn, twice where steps are short; who computes something else, dies or is missing is reported, not timed', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kerf-peers-'))
   try {
     const broken = join(directory, 'broken.mjs')
@@ -177,7 +177,7 @@ test('rounds go in turn, twice each where steps are short; who computes somethin
     const one: Case = { name: 'x', title: 'x', entries: [
       entry('a', 'kerf'), entry('c', 'ort-web'), entry('b', 'tfjs'), entry('d', 'jax'), entry('e', 'ort-native'), entry('f', 'kerf', 'deno')] }
     const result = await runCase(one, installed, 3, 1)
-    assert.equal(result.measured.map(({ id, ms, flops }) => [id, ms, flops]), [['a', [150, 150, 150, 150, 150, 150], 5], ['b', [250, 250, 250, 250, 250, 250], 5]])
+    assert.equal(result.measured.map(({ id, ms, flops }) => [id, ms, flops]), [['a', Array(6).fill(150), 5], ['b', Array(6).fill(250), 5]])
     const reasons = Object.fromEntries(result.absent.map(({ id, reason }) => [id, reason]))
     assert.match(reasons.c, /^computed something else: y: /)
     assert.match(reasons.d, /no such device/)
