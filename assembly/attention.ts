@@ -9,6 +9,7 @@
 import { product, productScratchBytes } from './matmul'
 import { softmaxRow } from './softmax'
 import { dotRow } from './lanes'
+import { writeTable } from './math'
 import { takeUnit } from './team'
 
 /** Scratch: two [T, T] matrices (T the longest sequence), one [T, D], and a product's own. */
@@ -24,7 +25,8 @@ export function attentionScratchBytes(T: i32, D: i32): i32 {
 function probabilities(P: usize, q: usize, k: usize, T: i32, C: i32, D: i32, scratch: usize): void {
   product(P, T, q, C, 1, k, 1, C, T, T, D, 0, scratch)
   const rowBytes = usize(T) << 2
-  for (let row = 0; row < T; row++, P += rowBytes) softmaxRow(P, P, headScale(D), T)
+  writeTable(scratch)
+  for (let row = 0; row < T; row++, P += rowBytes) softmaxRow(P, P, headScale(D), T, scratch)
 }
 
 export function attention(

@@ -99,7 +99,7 @@ export function blockForward(out: usize, saved: Saved, block: Block, offsets: us
     const first = shareBegin(rows, part, parts), last = shareBegin(rows, part + 1, parts)
     const up = saved.up ? rowsAt(saved.up, row, F) : room
     linearTeam(up, rowsAt(saved.loraUp, row, block.up.rank), rowsAt(hidden, row, C), block.up, rows, first, last, shared, own)
-    gelu(rowsAt(room, first, F), rowsAt(up, first, F), (last - first) * F)
+    gelu(rowsAt(room, first, F), rowsAt(up, first, F), (last - first) * F, own)
     linearTeam(rowsAt(saved.sum2, row, C), rowsAt(saved.loraDown, row, block.down.rank), room, block.down, rows, first, last, shared, own)
   }
   barrier()
@@ -153,8 +153,8 @@ export function blockBackward(
   if (hasGradients(block.up) || hasGradients(block.down)) {
     const dUpOwn = rowsAt(dUp, begin, F), upOwn = rowsAt(saved.up, begin, F), count = (end - begin) * F
     linearBackwardRows(dUp, dt, dA, block.down, N, 0, begin, end, shared, own)
-    geluBackward(dUpOwn, dUpOwn, upOwn, count)
-    gelu(upOwn, upOwn, count)
+    geluBackward(dUpOwn, dUpOwn, upOwn, count, own)
+    gelu(upOwn, upOwn, count, own)
     barrier()
     linearBackwardParameters(dA, dt, saved.up, saved.loraDown, block.down, N, part, parts, own)
     barrier()
@@ -165,7 +165,7 @@ export function blockBackward(
       const first = shareBegin(rows, part, parts), last = shareBegin(rows, part + 1, parts)
       const dUpOwn = rowsAt(dUp, first, F)
       linearBackwardRows(dUp, rowsAt(dt, row, block.down.rank), dRows, block.down, rows, 0, first, last, shared, own)
-      geluBackward(dUpOwn, dUpOwn, rowsAt(saved.up, row + first, F), (last - first) * F)
+      geluBackward(dUpOwn, dUpOwn, rowsAt(saved.up, row + first, F), (last - first) * F, own)
       linearBackwardRows(dRows, rowsAt(dt, row, block.up.rank), dUp, block.up, rows, 1, first, last, shared, own)
     }
   }

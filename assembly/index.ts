@@ -9,6 +9,7 @@ export { matmul, matmulBackwardInput, matmulBackwardWeight, productScratchBytes,
 export { linear, linearBackward, linearScratchBytes } from './linear'
 export { layerNorm, layerNormBackward } from './norm'
 export { gelu, geluBackward } from './gelu'
+export { tableScratchBytes } from './math'
 export { softmax } from './softmax'
 export { attention, attentionBackward, attentionScratchBytes } from './attention'
 export { embedding, embeddingBackward } from './embedding'
@@ -22,7 +23,7 @@ export { peak } from './peak'
 export { blockForward, blockBackward, blockScratchBytes, work } from './block'
 export { joinTeam, dismissTeam, teamBytes } from './team'
 
-const ABI_VERSION: i32 = 2
+const ABI_VERSION: i32 = 3
 
 /** Changes whenever a signature or a record here does. */
 export function abiVersion(): i32 {

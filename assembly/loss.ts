@@ -3,7 +3,7 @@
  *   loss = (1/N) Σ −log softmax(logits)[label],  dLogits = (softmax − onehot) / N.
  * losses [N] takes each row's own loss; their mean is returned, summed in f64 in row order.
  */
-import { exp32, exp32x4, log64 } from './math'
+import { exp32, log64 } from './math'
 import { maxRow, sumRow } from './lanes'
 
 /** dLogits [N, K] may be logits, or 0 when no gradient is wanted; then logits are overwritten all the same. */
@@ -17,19 +17,14 @@ export function crossEntropy(losses: usize, dLogits: usize, logits: usize, label
     const label = usize(load<u32>(labels)) << 2
     const target = load<f32>(logits + label) - largest
     const out = wanted ? dLogits : logits
-    let i: usize = 0
-    if (ASC_FEATURE_SIMD) {
-      const m = f32x4.splat(largest)
-      for (const stop = usize(K & ~3) << 2; i < stop; i += 16) v128.store(out + i, exp32x4(f32x4.sub(v128.load(logits + i), m)))
-    }
-    for (; i < rowBytes; i += 4) store<f32>(out + i, exp32(load<f32>(logits + i) - largest))
+    for (let i: usize = 0; i < rowBytes; i += 4) store<f32>(out + i, exp32(load<f32>(logits + i) - largest))
     const total = sumRow(out, K)
     const loss = log64(f64(total)) - f64(target)
     store<f32>(losses, f32(loss))
     sum += loss
     if (wanted) {
       const factor = share / total
-      for (i = 0; i < rowBytes; i += 4) store<f32>(out + i, load<f32>(out + i) * factor)
+      for (let i: usize = 0; i < rowBytes; i += 4) store<f32>(out + i, load<f32>(out + i) * factor)
       store<f32>(out + label, load<f32>(out + label) - share)
       dLogits += rowBytes
     }

@@ -28,6 +28,81 @@ const E3: f32 = 4.1665795894e-2
 const E4: f32 = 1.6666665459e-1
 const E5: f32 = 5.0000001201e-1
 
+// Rational fit x·A(x²)/B(x²) on |x| ≤ 4 (the coefficients of Eigen's erf for f32).
+const A0: f32 = -2.72614225801306e-10
+const A1: f32 = 2.77068142495902e-8
+const A2: f32 = -2.10102402082508e-6
+const A3: f32 = -5.69250639462346e-5
+const A4: f32 = -7.34990630326855e-4
+const A5: f32 = -2.95459980854025e-3
+const A6: f32 = -1.60960333262415e-2
+const B0: f32 = -1.45660718464996e-5
+const B1: f32 = -2.13374055278905e-4
+const B2: f32 = -1.68282697438203e-3
+const B3: f32 = -7.37332916720468e-3
+const B4: f32 = -1.42647390514189e-2
+
+export const SQRT_HALF: f32 = 0.70710678
+export const INV_SQRT_TWO_PI: f32 = 0.39894228
+
+/**
+ * The vector forms read their constants from a table in the caller's scratch: written in the code, V8 makes each anew
+ * in every round of a loop, three instructions instead of one. Bounds are applied by pmin and pmax, which keep a NaN in
+ * their first operand and take one instruction on x64, where min and max take eight.
+ */
+const ONE_AT: i32 = 0
+const HALF_AT: i32 = 4
+const EXP_MIN_AT: i32 = 8
+const EXP_MAX_AT: i32 = 12
+const LOG2E_AT: i32 = 16
+const LN2_HIGH_AT: i32 = 20
+const LN2_LOW_AT: i32 = 24
+const ROUND_AT: i32 = 28
+const BIAS_AT: i32 = 32
+const E_AT: i32 = 36
+const ERF_MIN_AT: i32 = 60
+const ERF_MAX_AT: i32 = 64
+const A_AT: i32 = 68
+const B_AT: i32 = 96
+const SQRT_HALF_AT: i32 = 116
+const INV_SQRT_TWO_PI_AT: i32 = 120
+const MINUS_HALF_AT: i32 = 124
+const TABLE_BYTES: i32 = 128
+
+/** Bytes of the table. */
+export function tableScratchBytes(): i32 {
+  return TABLE_BYTES
+}
+
+/** Fills the table. */
+export function writeTable(table: usize): void {
+  if (!ASC_FEATURE_SIMD) return
+  store<f32>(table, 1, ONE_AT); store<f32>(table, 0.5, HALF_AT)
+  store<f32>(table, EXP_MIN, EXP_MIN_AT); store<f32>(table, EXP_MAX, EXP_MAX_AT); store<f32>(table, LOG2E, LOG2E_AT)
+  store<f32>(table, LN2_HIGH, LN2_HIGH_AT); store<f32>(table, LN2_LOW, LN2_LOW_AT)
+  store<f32>(table, ROUND, ROUND_AT); store<i32>(table, 127, BIAS_AT)
+  store<f32>(table, E0, E_AT); store<f32>(table, E1, E_AT + 4); store<f32>(table, E2, E_AT + 8)
+  store<f32>(table, E3, E_AT + 12); store<f32>(table, E4, E_AT + 16); store<f32>(table, E5, E_AT + 20)
+  store<f32>(table, -4, ERF_MIN_AT); store<f32>(table, 4, ERF_MAX_AT)
+  store<f32>(table, A0, A_AT); store<f32>(table, A1, A_AT + 4); store<f32>(table, A2, A_AT + 8); store<f32>(table, A3, A_AT + 12)
+  store<f32>(table, A4, A_AT + 16); store<f32>(table, A5, A_AT + 20); store<f32>(table, A6, A_AT + 24)
+  store<f32>(table, B0, B_AT); store<f32>(table, B1, B_AT + 4); store<f32>(table, B2, B_AT + 8)
+  store<f32>(table, B3, B_AT + 12); store<f32>(table, B4, B_AT + 16)
+  store<f32>(table, SQRT_HALF, SQRT_HALF_AT); store<f32>(table, INV_SQRT_TWO_PI, INV_SQRT_TWO_PI_AT); store<f32>(table, -0.5, MINUS_HALF_AT)
+}
+
+/** Φ(x), the normal distribution's, in four lanes. */
+@inline export function normal32x4(x: v128, table: usize): v128 {
+  const erf = erf32x4(f32x4.mul(x, v128.load32_splat(table, SQRT_HALF_AT)), table)
+  return f32x4.mul(v128.load32_splat(table, HALF_AT), f32x4.add(v128.load32_splat(table, ONE_AT), erf))
+}
+
+/** φ(x), its density, in four lanes. */
+@inline export function density32x4(x: v128, table: usize): v128 {
+  const square = f32x4.mul(f32x4.mul(x, x), v128.load32_splat(table, MINUS_HALF_AT))
+  return f32x4.mul(v128.load32_splat(table, INV_SQRT_TWO_PI_AT), exp32x4(square, table))
+}
+
 /** eˣ; below −87.34 zero, above 88.72 the value at 88.72. */
 @inline export function exp32(x: f32): f32 {
   const c = min<f32>(max<f32>(x, EXP_MIN), EXP_MAX)
@@ -48,44 +123,26 @@ const E5: f32 = 5.0000001201e-1
   return x < EXP_MIN ? 0 : p
 }
 
-/** x between two bounds that are not zero; a NaN stays one. One instruction a bound on x64, where min and max take eight. */
-@inline function clamp4(x: v128, low: f32, high: f32): v128 {
-  return f32x4.pmin(f32x4.pmax(x, f32x4.splat(low)), f32x4.splat(high))
-}
-
-@inline export function exp32x4(x: v128): v128 {
-  const c = clamp4(x, EXP_MIN, EXP_MAX)
-  const biased = f32x4.add(f32x4.mul(c, f32x4.splat(LOG2E)), f32x4.splat(ROUND))
-  const k = f32x4.sub(biased, f32x4.splat(ROUND))
-  const r = f32x4.sub(f32x4.sub(c, f32x4.mul(k, f32x4.splat(LN2_HIGH))), f32x4.mul(k, f32x4.splat(LN2_LOW)))
-  let p = f32x4.splat(E0)
-  p = madd(p, r, f32x4.splat(E1))
-  p = madd(p, r, f32x4.splat(E2))
-  p = madd(p, r, f32x4.splat(E3))
-  p = madd(p, r, f32x4.splat(E4))
-  p = madd(p, r, f32x4.splat(E5))
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1))
-  const n = i32x4.sub(biased, i32x4.splat(ROUND_BITS))
+@inline export function exp32x4(x: v128, table: usize): v128 {
+  const c = f32x4.pmin(f32x4.pmax(x, v128.load32_splat(table, EXP_MIN_AT)), v128.load32_splat(table, EXP_MAX_AT))
+  const biased = f32x4.add(f32x4.mul(c, v128.load32_splat(table, LOG2E_AT)), v128.load32_splat(table, ROUND_AT))
+  const k = f32x4.sub(biased, v128.load32_splat(table, ROUND_AT))
+  const r = f32x4.sub(f32x4.sub(c, f32x4.mul(k, v128.load32_splat(table, LN2_HIGH_AT))), f32x4.mul(k, v128.load32_splat(table, LN2_LOW_AT)))
+  let p = v128.load32_splat(table, E_AT)
+  p = madd(p, r, v128.load32_splat(table, E_AT + 4))
+  p = madd(p, r, v128.load32_splat(table, E_AT + 8))
+  p = madd(p, r, v128.load32_splat(table, E_AT + 12))
+  p = madd(p, r, v128.load32_splat(table, E_AT + 16))
+  p = madd(p, r, v128.load32_splat(table, E_AT + 20))
+  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), v128.load32_splat(table, ONE_AT))
+  // ROUND's own bits are those that its addition leaves above the integer.
+  const n = i32x4.sub(biased, v128.load32_splat(table, ROUND_AT))
   const half = i32x4.shr_s(n, 1)
-  const bias = i32x4.splat(127)
+  const bias = v128.load32_splat(table, BIAS_AT)
   p = f32x4.mul(p, i32x4.shl(i32x4.add(half, bias), 23))
   p = f32x4.mul(p, i32x4.shl(i32x4.add(i32x4.sub(n, half), bias), 23))
-  return v128.andnot(p, f32x4.lt(x, f32x4.splat(EXP_MIN)))
+  return v128.andnot(p, f32x4.lt(x, v128.load32_splat(table, EXP_MIN_AT)))
 }
-
-// Rational fit x·A(x²)/B(x²) on |x| ≤ 4 (the coefficients of Eigen's erf for f32).
-const A0: f32 = -2.72614225801306e-10
-const A1: f32 = 2.77068142495902e-8
-const A2: f32 = -2.10102402082508e-6
-const A3: f32 = -5.69250639462346e-5
-const A4: f32 = -7.34990630326855e-4
-const A5: f32 = -2.95459980854025e-3
-const A6: f32 = -1.60960333262415e-2
-const B0: f32 = -1.45660718464996e-5
-const B1: f32 = -2.13374055278905e-4
-const B2: f32 = -1.68282697438203e-3
-const B3: f32 = -7.37332916720468e-3
-const B4: f32 = -1.42647390514189e-2
 
 /** erf(x) = 2/√π ∫₀ˣ exp(−t²) dt. */
 @inline export function erf32(x: f32): f32 {
@@ -106,21 +163,21 @@ const B4: f32 = -1.42647390514189e-2
   return c * a / b
 }
 
-@inline export function erf32x4(x: v128): v128 {
-  const c = clamp4(x, -4, 4)
+@inline export function erf32x4(x: v128, table: usize): v128 {
+  const c = f32x4.pmin(f32x4.pmax(x, v128.load32_splat(table, ERF_MIN_AT)), v128.load32_splat(table, ERF_MAX_AT))
   const s = f32x4.mul(c, c)
-  let a = f32x4.splat(A0)
-  a = madd(a, s, f32x4.splat(A1))
-  a = madd(a, s, f32x4.splat(A2))
-  a = madd(a, s, f32x4.splat(A3))
-  a = madd(a, s, f32x4.splat(A4))
-  a = madd(a, s, f32x4.splat(A5))
-  a = madd(a, s, f32x4.splat(A6))
-  let b = f32x4.splat(B0)
-  b = madd(b, s, f32x4.splat(B1))
-  b = madd(b, s, f32x4.splat(B2))
-  b = madd(b, s, f32x4.splat(B3))
-  b = madd(b, s, f32x4.splat(B4))
+  let a = v128.load32_splat(table, A_AT)
+  a = madd(a, s, v128.load32_splat(table, A_AT + 4))
+  a = madd(a, s, v128.load32_splat(table, A_AT + 8))
+  a = madd(a, s, v128.load32_splat(table, A_AT + 12))
+  a = madd(a, s, v128.load32_splat(table, A_AT + 16))
+  a = madd(a, s, v128.load32_splat(table, A_AT + 20))
+  a = madd(a, s, v128.load32_splat(table, A_AT + 24))
+  let b = v128.load32_splat(table, B_AT)
+  b = madd(b, s, v128.load32_splat(table, B_AT + 4))
+  b = madd(b, s, v128.load32_splat(table, B_AT + 8))
+  b = madd(b, s, v128.load32_splat(table, B_AT + 12))
+  b = madd(b, s, v128.load32_splat(table, B_AT + 16))
   return f32x4.div(f32x4.mul(c, a), b)
 }
 

@@ -95,7 +95,7 @@ export class MaskedModel {
     k.gatherRows(at.x, plan.out, at.rows, M, C)
     k.broadcastRow(at.dense, weight(`${HEAD}.dense.bias`), M, C)
     k.matmul(at.dense, at.x, weight(`${HEAD}.dense.weight`), M, C, C, 1, at.scratch)
-    k.gelu(at.gelu, at.dense, M * C)
+    k.gelu(at.gelu, at.dense, M * C, at.scratch)
     k.layerNorm(at.h, at.stats, at.gelu, weight(`${HEAD}.LayerNorm.weight`), weight(`${HEAD}.LayerNorm.bias`), M, C, spec.config.layerNormEps)
     k.broadcastRow(at.logits, weight('cls.predictions.bias'), M, V)
     k.matmul(at.logits, at.h, weight(word), M, V, C, 1, at.scratch)
@@ -107,7 +107,7 @@ export class MaskedModel {
     k.matmulBackwardWeight(gradient(word), at.logits, at.h, M, V, C, 1, at.scratch)
     k.layerNormBackward(at.dh, gradient(`${HEAD}.LayerNorm.weight`), gradient(`${HEAD}.LayerNorm.bias`), at.dh, at.stats, at.gelu,
       weight(`${HEAD}.LayerNorm.weight`), M, C, at.scratch)
-    k.geluBackward(at.dh, at.dh, at.dense, M * C)
+    k.geluBackward(at.dh, at.dh, at.dense, M * C, at.scratch)
     k.biasBackward(gradient(`${HEAD}.dense.bias`), at.dh, M, C, C)
     k.matmulBackwardWeight(gradient(`${HEAD}.dense.weight`), at.dh, at.x, M, C, C, 1, at.scratch)
     k.matmulBackwardInput(at.gelu, at.dh, weight(`${HEAD}.dense.weight`), M, C, C, 0, at.scratch)

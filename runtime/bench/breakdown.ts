@@ -177,7 +177,7 @@ function forwardParts(context: Context): Part[] {
     part('attention layerNorm', count.layerNormCost(N, C),
       () => kernel.layerNorm(fields.hidden, fields.stats1, fields.sum1, norm1.gain, norm1.bias, N, C, eps)),
     linearPart(context, 'up', { address: fields.up }, { address: fields.hidden }, chunks),
-    part('gelu', count.geluCost(N * F), ...chunks.map(({ row, rows }) => () => kernel.gelu(own.gelu, rowsAt(fields.up, row, F), rows * F))),
+    part('gelu', count.geluCost(N * F), ...chunks.map(({ row, rows }) => () => kernel.gelu(own.gelu, rowsAt(fields.up, row, F), rows * F, scratch))),
     linearPart(context, 'down', { address: fields.sum2 }, gelu, chunks),
     residual('output residual', fields.sum2, fields.hidden),
     part('output layerNorm', count.layerNormCost(N, C),
@@ -204,7 +204,7 @@ function linearBackwardPart(context: Context, { key, dx, dy, x, accumulate = fal
 /** The feed-forward part: where one of its layers is trained, GELU is computed again for it, and there is one chunk. */
 function feedForwardBackwardParts(context: Context): Part[] {
   const { stage, N, F, own, chunks } = context
-  const { kernel, spec: { from, to } } = stage
+  const { kernel, plan: { scratch }, spec: { from, to } } = stage
   const { fields } = lastBlock(context)
   const times = to - from
   const trained = rankOf(stage, 'up') + rankOf(stage, 'down') > 0
@@ -212,12 +212,12 @@ function feedForwardBackwardParts(context: Context): Part[] {
   return [
     {
       phase: 'backward', operation: 'gelu again', count: trained ? times : 0, cost: count.geluCost(N * F),
-      calls: [() => kernel.gelu(own.gelu, fields.up, N * F)],
+      calls: [() => kernel.gelu(own.gelu, fields.up, N * F, scratch)],
     },
     linearBackwardPart(context, { key: 'down', dx: dGelu, dy: dSum2, x: trained ? own.gelu : 0, times, chunks }),
     {
       phase: 'backward', operation: 'gelu', count: times, cost: count.geluBackwardCost(N * F),
-      calls: chunks.map(({ row, rows }) => () => kernel.geluBackward(own.dUp, own.dGelu, rowsAt(fields.up, row, F), rows * F)),
+      calls: chunks.map(({ row, rows }) => () => kernel.geluBackward(own.dUp, own.dGelu, rowsAt(fields.up, row, F), rows * F, scratch)),
     },
     linearBackwardPart(context, { key: 'up', dx: dSum2, dy: dUp, x: fields.hidden, accumulate: true, times, chunks }),
   ]

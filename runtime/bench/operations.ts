@@ -175,18 +175,20 @@ function listNorms({ hiddenSize: C }: ModelConfig, N: number): Operation[] {
 
 function listActivations({ hiddenSize: C, intermediateSize: F, heads: H }: ModelConfig, N: number, length: number): Operation[] {
   const n = N * F, K = Math.min(N, length)
+  const scratch = (kernel: KernelExports) => kernel.tableScratchBytes()
   return [
     defineOperation({
-      operation: 'gelu', sizes: `${N} × ${F}`, rows: N, cost: count.geluCost(n), floats: { out: n, x: n },
-      call: (kernel, { out, x }) => kernel.gelu(out, x, n),
+      operation: 'gelu', sizes: `${N} × ${F}`, rows: N, cost: count.geluCost(n), floats: { out: n, x: n }, scratch,
+      call: (kernel, { out, x }, room) => kernel.gelu(out, x, n, room),
     }),
     defineOperation({
-      operation: 'geluBackward', sizes: `${N} × ${F}`, rows: N, cost: count.geluBackwardCost(n), floats: { dx: n, dOut: n, x: n },
-      call: (kernel, { dx, dOut, x }) => kernel.geluBackward(dx, dOut, x, n),
+      operation: 'geluBackward', sizes: `${N} × ${F}`, rows: N, cost: count.geluBackwardCost(n), floats: { dx: n, dOut: n, x: n }, scratch,
+      call: (kernel, { dx, dOut, x }, room) => kernel.geluBackward(dx, dOut, x, n, room),
     }),
     defineOperation({
-      operation: 'softmax', sizes: `${N * H} × ${K}`, rows: N, cost: count.softmaxCost(N * H, K), floats: { out: N * H * K, x: N * H * K },
-      call: (kernel, { out, x }) => kernel.softmax(out, x, N * H, K),
+      operation: 'softmax', sizes: `${N * H} × ${K}`, rows: N, cost: count.softmaxCost(N * H, K),
+      floats: { out: N * H * K, x: N * H * K }, scratch,
+      call: (kernel, { out, x }, room) => kernel.softmax(out, x, N * H, K, room),
     }),
     defineOperation({
       operation: 'add', sizes: `${N} × ${C}`, rows: N, cost: count.addCost(N * C), floats: { out: N * C, x: N * C },

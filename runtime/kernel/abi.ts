@@ -3,7 +3,7 @@
  * Addresses are bytes into the linear memory, counts are elements, 0 is "none".
  */
 
-export const ABI_VERSION = 2
+export const ABI_VERSION = 3
 
 type Op = (...args: number[]) => void
 type Size = (...args: number[]) => number
@@ -31,9 +31,9 @@ export type KernelExports = {
   linearBackward: (dx: number, dy: number, x: number, t: number, layer: number, N: number, accumulate: number, scratch: number) => void
   layerNorm: (out: number, stats: number, x: number, gain: number, bias: number, N: number, C: number, eps: number) => void
   layerNormBackward: (dx: number, dGain: number, dBias: number, dOut: number, stats: number, x: number, gain: number, N: number, C: number, row: number) => void
-  gelu: (out: number, x: number, n: number) => void
-  geluBackward: (dx: number, dOut: number, x: number, n: number) => void
-  softmax: (out: number, x: number, N: number, K: number) => void
+  gelu: (out: number, x: number, n: number, scratch: number) => void
+  geluBackward: (dx: number, dOut: number, x: number, n: number, scratch: number) => void
+  softmax: (out: number, x: number, N: number, K: number, scratch: number) => void
   attention: (out: number, q: number, k: number, v: number, offsets: number, S: number, H: number, D: number, T: number, scratch: number) => void
   attentionBackward: Op
   embedding: Op
@@ -62,6 +62,8 @@ export type KernelExports = {
   blockBackward: (dx: number, dOut: number, saved: number, block: number, offsets: number, N: number, S: number, T: number, scratch: number) => void
 
   productScratchBytes: (columns: number) => number
+  /** For gelu, geluBackward and softmax. */
+  tableScratchBytes: () => number
   linearScratchBytes: (N: number, inputs: number, outputs: number, rank: number) => number
   attentionScratchBytes: (T: number, D: number) => number
   blockScratchBytes: Size

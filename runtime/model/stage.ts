@@ -347,8 +347,8 @@ export class Stage {
 
   /** Softmax of the last logits [S, K]. Overwrites them. */
   probabilities(): Float32Array {
-    const { logits } = this.plan.classify
-    this.kernel.softmax(logits, logits, this.sequences, this.spec.labels)
+    const { classify: { logits }, scratch } = this.plan
+    this.kernel.softmax(logits, logits, this.sequences, this.spec.labels, scratch)
     return this.logits()
   }
 

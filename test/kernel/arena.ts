@@ -144,11 +144,11 @@ export function checkOracle(
 
 /** An operation over vectors, out = f(x), on plain arrays. */
 export function mapVector<Out extends Element>(
-  { kernel, memory }: Arena, operation: (kernel: KernelExports, out: number, x: number, n: number) => void,
+  { kernel, memory }: Arena, operation: (kernel: KernelExports, out: number, x: number, n: number, scratch: number) => void,
   x: ArrayBufferView & { length: number }, element: Out,
 ): InstanceType<(typeof ARRAYS)[Out]> {
   const out = GUARD_BYTES, from = ARENA_BYTES / 2
   new Uint8Array(memory.buffer, from, x.byteLength).set(new Uint8Array(x.buffer, x.byteOffset, x.byteLength))
-  operation(kernel, out, from, x.length)
+  operation(kernel, out, from, x.length, from + Math.ceil(x.byteLength / 4) * 4)
   return new ARRAYS[element](memory.buffer, out, x.length).slice() as InstanceType<(typeof ARRAYS)[Out]>
 }

@@ -2,7 +2,7 @@
 import { erf, gelu, tanh } from '../oracle/bert.ts'
 import { slopeAt } from '../oracle/gradient.ts'
 import type { Case, Operation } from './case.ts'
-import { LENGTHS, draw, input, kernelCase, output, round } from './case.ts'
+import { LENGTHS, draw, input, kernelCase, output, round, scratch } from './case.ts'
 
 /** f′(x) element by element. */
 function slopes(f: (x: Float64Array) => Float64Array, x: Float64Array): Float64Array {
@@ -14,17 +14,18 @@ function activations(n: number): Case[] {
   const sizes = `n=${n}`
   const x = draw(n, 'x', 6), dOut = draw(n, 'dOut')
   const saved = round(tanh(x))
+  const table = scratch((kernel) => kernel.tableScratchBytes())
   return [
     kernelCase({
       operation: 'gelu', sizes, tolerance: 1e-6, floor: 1,
-      slots: { out: output(n), x: input(x) },
-      call: (kernel, { out, x }) => kernel.gelu(out, x, n),
+      slots: { out: output(n), x: input(x), table },
+      call: (kernel, { out, x, table: at }) => kernel.gelu(out, x, n, at),
       expect: () => ({ out: gelu(x) }),
     }),
     kernelCase({
       operation: 'geluBackward', sizes, tolerance: 1e-6, floor: 1, aliases: [['dx', 'dOut']],
-      slots: { dx: output(n), dOut: input(dOut), x: input(x) },
-      call: (kernel, { dx, dOut, x }) => kernel.geluBackward(dx, dOut, x, n),
+      slots: { dx: output(n), dOut: input(dOut), x: input(x), table },
+      call: (kernel, { dx, dOut, x, table: at }) => kernel.geluBackward(dx, dOut, x, n, at),
       expect: () => ({ dx: slopes(gelu, x).map((slope, i) => slope * dOut[i]) }),
     }),
     kernelCase({

@@ -49,8 +49,8 @@ function softmaxCase(N: number, K: number, scale: number): Case {
   const x = draw(N * K, 'x', scale)
   return kernelCase({
     operation: 'softmax', sizes: `N=${N} K=${K} within ±${scale}`, tolerance: 5e-7, aliases: [['out', 'x']],
-    slots: { out: output(N * K), x: input(x) },
-    call: (kernel, { out, x }) => kernel.softmax(out, x, N, K),
+    slots: { out: output(N * K), x: input(x), table: scratch((kernel) => kernel.tableScratchBytes()) },
+    call: (kernel, { out, x, table }) => kernel.softmax(out, x, N, K, table),
     expect: () => ({ out: softmax(x, N, K) }),
   })
 }

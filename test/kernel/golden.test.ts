@@ -44,17 +44,17 @@ for (const build of BUILDS) {
   test(`${build}: gelu and its gradient`, () => {
     const points = goldenTensor('op.points').data
     const n = points.length
-    const [out, dx, dOut, x] = place(n, n, new Float64Array(n).fill(1), points)
-    kernel.gelu(out, x, n)
-    kernel.geluBackward(dx, dOut, x, n)
+    const [out, dx, dOut, x, table] = place(n, n, new Float64Array(n).fill(1), points, kernel.tableScratchBytes() / 4)
+    kernel.gelu(out, x, n, table)
+    kernel.geluBackward(dx, dOut, x, n, table)
     near(read(out, n), goldenTensor('op.gelu').data, 1.25e-6, 'gelu', 1)
     near(read(dx, n), goldenTensor('op.gelu.grad').data, 5e-7, 'gradient', 1)
   })
 
   test(`${build}: softmax`, () => {
     const { shape: [N, K], data } = goldenTensor('op.softmax.in')
-    const [out, x] = place(N * K, data)
-    kernel.softmax(out, x, N, K)
+    const [out, x, table] = place(N * K, data, kernel.tableScratchBytes() / 4)
+    kernel.softmax(out, x, N, K, table)
     const expected = rowsOf(goldenTensor('op.softmax').data, K)
     rowsOf(read(out, N * K), K).forEach((row, n) => near(row, expected[n], 1e-6, `row ${n}`))
   })

@@ -128,7 +128,7 @@ function sweep(): Float32Array {
 
 test('gelu in vectors: bits of scalar, error within 1.25e-6, ±large', () => {
   const x = sweep()
-  const [scalar, ...others] = arenas.map((arena) => mapVector(arena, (kernel, out, from, n) => kernel.gelu(out, from, n), x, 'f32'))
+  const [scalar, ...others] = arenas.map((arena) => mapVector(arena, (kernel, out, from, n, table) => kernel.gelu(out, from, n, table), x, 'f32'))
   for (const other of others) assert.equal(new Uint32Array(other.buffer), new Uint32Array(scalar.buffer))
   const expected = gelu(Float64Array.from(x))
   scalar.forEach((value, i) => {
@@ -140,9 +140,9 @@ test('gelu in vectors: bits of scalar, error within 1.25e-6, ±large', () => {
 test('geluBackward in vectors: bits of scalar, error within 2.9e-7, ±large', () => {
   const x = sweep()
   const ones = new Float32Array(x.length).fill(1)
-  const [scalar, ...others] = arenas.map((arena) => mapVector(arena, (kernel, out, from, n) => {
+  const [scalar, ...others] = arenas.map((arena) => mapVector(arena, (kernel, out, from, n, table) => {
     new Float32Array(arena.memory.buffer, out, n).set(ones)
-    kernel.geluBackward(out, out, from, n)
+    kernel.geluBackward(out, out, from, n, table)
   }, x, 'f32'))
   for (const other of others) assert.equal(new Uint32Array(other.buffer), new Uint32Array(scalar.buffer))
   scalar.forEach((slope, i) => {
@@ -151,11 +151,28 @@ test('geluBackward in vectors: bits of scalar, error within 2.9e-7, ±large', ()
   })
 })
 
+test('a NaN among numbers stays one, and alone', () => {
+  for (const arena of arenas) {
+    for (const where of [0, 5, 8, 10]) {
+      const x = Float32Array.from({ length: 11 }, (_, i) => (i === where ? NaN : i - 5))
+      const isNaNs = (values: Float32Array) => [...values].map(Number.isNaN)
+      const only = [...x].map((_, i) => i === where)
+      assert.equal(isNaNs(mapVector(arena, (kernel, out, from, n, table) => kernel.gelu(out, from, n, table), x, 'f32')), only)
+      assert.equal(isNaNs(mapVector(arena, (kernel, out, from, n, table) => {
+        new Float32Array(arena.memory.buffer, out, n).fill(1)
+        kernel.geluBackward(out, out, from, n, table)
+      }, x, 'f32')), only)
+      const all = mapVector(arena, (kernel, out, from, n, table) => kernel.softmax(out, from, 1, n, table), x, 'f32')
+      assert.ok(all.every(Number.isNaN), `${arena.build}: NaN at ${where} of a row`)
+    }
+  }
+})
+
 test('exp in vectors, through softmax: bits of scalar', () => {
   const K = 8, N = 4000
   const x = points(-110, 0, (N * K) / 4).map(fround).slice(0, N * K - K)
   const rows = Float32Array.from([...x, 0, -87.3, -87.4, EXP_MIN, -1000, -LARGEST, -0, TINY])
-  const [scalar, ...others] = arenas.map((arena) => mapVector(arena, (kernel, out, from, n) => kernel.softmax(out, from, n / K, K), rows, 'f32'))
+  const [scalar, ...others] = arenas.map((arena) => mapVector(arena, (kernel, out, from, n, table) => kernel.softmax(out, from, n / K, K, table), rows, 'f32'))
   for (const other of others) assert.equal(new Uint32Array(other.buffer), new Uint32Array(scalar.buffer))
   assert.ok(scalar.every((value) => value >= 0 && value <= 1))
 })
