@@ -21,6 +21,17 @@ export const host: Host = {
   },
 }
 
+export type Engine = { name: 'node' | 'deno' | 'bun'; version: string }
+
+/** What runs this program: Deno and Bun give Node's version beside their own. */
+export function nameEngine(versions: Readonly<Record<string, string | undefined>>): Engine {
+  if (versions.deno) return { name: 'deno', version: versions.deno }
+  if (versions.bun) return { name: 'bun', version: versions.bun }
+  return { name: 'node', version: versions.node ?? 'unknown' }
+}
+
+export const ENGINE = nameEngine(process.versions)
+
 /** What the build put beside the bundle; from sources, what lies in the checkout. */
 export function findAsset(name: string): string {
   const here = dirname(fileURLToPath(import.meta.url))

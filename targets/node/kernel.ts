@@ -12,7 +12,7 @@ import { TILES, loadKernel, openKernel } from '../../runtime/kernel/load.ts'
 import type { StageOptions } from '../../runtime/model/plan.ts'
 import { THREADS_MAX } from '../../runtime/model/plan.ts'
 import type { FlagTable, Flags } from './flags.ts'
-import { findAsset, host, readBytes } from './host.ts'
+import { ENGINE, findAsset, host, readBytes } from './host.ts'
 
 const PROFILES = ['strict', 'fast'] as const
 const BUILDS = ['auto', 'simd', 'scalar'] as const
@@ -117,7 +117,7 @@ function writeCache(file: string | undefined, cache: TileCache): void {
 async function chooseTile(kernel: Kernel, wasmBytes: number, measure: boolean): Promise<Tile> {
   if (kernel.exports.tileCount() === 1) return TILES[0]
   const file = findCache()
-  const key = [cpus()[0]?.model.trim(), process.arch, process.version, kernel.build, wasmBytes].join(' ')
+  const key = [cpus()[0]?.model.trim(), process.arch, ENGINE.name, ENGINE.version, kernel.build, wasmBytes].join(' ')
   const cache = readCache(file)
   const kept = TILES.find((tile) => tile === cache[key])
   if (kept || !measure) return kept ?? TILES[0]
@@ -131,7 +131,7 @@ function chooseBuild(flags: Flags, notes: string[]): KernelBuild {
   if (flags.choice('profile', PROFILES) === 'strict') return build === 'auto' ? 'simd' : build
   if (build !== 'auto') refuse('flag-build', '--build', 'auto with --profile fast', build)
   if (WebAssembly.validate(readBytes(findAsset('kerf.relaxed.wasm')))) return 'relaxed'
-  notes.push(`--profile fast: this host has no relaxed SIMD (${process.release.name} ${process.version}); strict instead`)
+  notes.push(`--profile fast: this host has no relaxed SIMD (${ENGINE.name} ${ENGINE.version}); strict instead`)
   return 'simd'
 }
 

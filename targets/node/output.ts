@@ -5,7 +5,7 @@ import type { Report, SchemeReport } from '../../runtime/federation/report.ts'
 import { formatTable } from '../../runtime/federation/table.ts'
 import { countOf } from '../../runtime/model/layout.ts'
 import { blockTensors, embeddingTensors, poolerTensors } from '../../runtime/model/names.ts'
-import { findAsset, readText, saveTogether } from './host.ts'
+import { ENGINE, findAsset, readText, saveTogether } from './host.ts'
 import type { Setting } from './setting.ts'
 
 export const VERSION = '0.1.0'
@@ -21,7 +21,7 @@ function describe({ flags, model, labels, adapter }: Setting, schemes: readonly 
       vocabSize: config.vocabSize, parameters: tensors.reduce((sum, { shape }) => sum + countOf(shape), 0),
     },
     labels, adapter, batch: flags.integer('batch', 1), learningRate: flags.number('lr', 0), interval: flags.integer('interval', 1),
-    host: `Node ${process.versions.node}, ${process.platform} ${process.arch}, kernel ${flags.text('build')}`, schemes,
+    host: `${ENGINE.name} ${ENGINE.version}, ${process.platform} ${process.arch}, kernel ${flags.text('build')}`, schemes,
   }
 }
 

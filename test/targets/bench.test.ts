@@ -13,7 +13,7 @@ import type { StepSeconds } from '../../runtime/federation/forecast.seconds.ts'
 import type { SchemeForecast } from '../../runtime/federation/forecast.ts'
 import { makeDirectory, readKerf, runKerf } from '../command.ts'
 import { makeTinyModel } from '../tiny.ts'
-import { findAsset, readBytes } from '../../targets/node/host.ts'
+import { findAsset, nameEngine, readBytes } from '../../targets/node/host.ts'
 import { callKerf, startKerf } from './cli.ts'
 
 type Plan = { schemes: (SchemeForecast & { seconds?: StepSeconds[] })[] }
@@ -124,6 +124,12 @@ test('a signal ends it at once, with nothing on stdout', async () => {
   const { exitCode, stdout, stderr } = await process.ended
   assert.equal([exitCode, stdout], [130, ''])
   assert.match(stderr, /kerf: interrupted, nothing measured in full\n$/)
+})
+
+test('an engine goes by its own name, though others give a version of Node too', () => {
+  assert.equal(nameEngine({ node: '20.1.0', v8: '11.3' }), { name: 'node', version: '20.1.0' })
+  assert.equal(nameEngine({ node: '26.3.0', deno: '2.9.6', v8: '15.0' }), { name: 'deno', version: '2.9.6' })
+  assert.equal(nameEngine({ node: '24.3.0', bun: '1.4.5' }), { name: 'bun', version: '1.4.5' })
 })
 
 test.run()

@@ -14,7 +14,7 @@ import type { ModelConfig } from '../../../runtime/model/config.ts'
 import type { Weights } from '../../../runtime/model/weights.ts'
 import type { Command, Flags } from '../flags.ts'
 import { MODEL_FLAGS } from '../flags.ts'
-import { findAsset, host, readBytes } from '../host.ts'
+import { ENGINE, findAsset, host, readBytes } from '../host.ts'
 import { describeInterrupt } from '../interrupt.ts'
 import { KERNEL_FLAGS, STAGE_FLAGS, openNodeKernel } from '../kernel.ts'
 import { modelDirectory, openModel } from '../model.ts'
@@ -25,7 +25,7 @@ import { RUN_FLAGS } from '../setting.ts'
 function describeHost(): HostInfo {
   const processors = cpus()
   const machine = `${processors[0]?.model.trim() || 'processor unknown'}, ${processors.length} cores, ${process.platform} ${process.arch}`
-  return { name: 'node', version: process.versions.node, machine, memoryBytesMax: Math.min(MEMORY_BYTES_MAX, totalmem()) }
+  return { ...ENGINE, machine, memoryBytesMax: Math.min(MEMORY_BYTES_MAX, totalmem()) }
 }
 
 type Subject = { name: string; config: ModelConfig; weights: Weights }
