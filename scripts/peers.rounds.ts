@@ -20,7 +20,7 @@ const INT8_TOLERANCE = 0.05
 
 /** The shorter the steps, the more often the participants change in a round: a busy moment then weighs on all alike. */
 const TURNS_MAX = 5
-const TURN_MS = 500
+const TURN_MS = 2000
 
 /** A step of this length needs no warm-up to speak of, and no second sample. */
 const SLOW_MS = 10_000

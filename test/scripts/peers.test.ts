@@ -168,7 +168,7 @@ test('rounds go in turn, twice where steps are short; who computes something els
     const installed: Installed = {
       hosts: { node, node26: node, 'node26-revec': none, deno: none, bun: none, python: node },
       programs: {
-        kerf: program(writeStub(directory, 'a', 2, 150)), tfjs: program(writeStub(directory, 'b', 2.0001, 250)),
+        kerf: program(writeStub(directory, 'a', 2, 600)), tfjs: program(writeStub(directory, 'b', 2.0001, 1000)),
         'ort-web': program(writeStub(directory, 'c', 2.1, 1)), jax: program(broken), 'ort-native': none, torch: none,
       },
     }
@@ -177,7 +177,7 @@ test('rounds go in turn, twice where steps are short; who computes something els
     const one: Case = { name: 'x', title: 'x', entries: [
       entry('a', 'kerf'), entry('c', 'ort-web'), entry('b', 'tfjs'), entry('d', 'jax'), entry('e', 'ort-native'), entry('f', 'kerf', 'deno')] }
     const result = await runCase(one, installed, 3, 1)
-    assert.equal(result.measured.map(({ id, ms, flops }) => [id, ms, flops]), [['a', Array(6).fill(150), 5], ['b', Array(6).fill(250), 5]])
+    assert.equal(result.measured.map(({ id, ms, flops }) => [id, ms, flops]), [['a', Array(6).fill(600), 5], ['b', Array(6).fill(1000), 5]])
     const reasons = Object.fromEntries(result.absent.map(({ id, reason }) => [id, reason]))
     assert.match(reasons.c, /^computed something else: y: /)
     assert.match(reasons.d, /no such device/)
