@@ -89,7 +89,8 @@ export function formatAbsences(results: readonly CaseResult[]): string {
 export function formatReport(report: Report): string {
   const { machine, commit, rounds, installed: { hosts } } = report
   const engines = Object.entries(hosts).flatMap(([host, opened]) => ('title' in opened ? [`${host} = ${opened.title}`] : []))
-  const head = `${machine}; commit ${commit}; medians of ${rounds} rounds, of up to five turns where steps are short, in one call, one thread unless said. Hosts: ${engines.join(', ')}.`
+  const measured = `medians of ${rounds} rounds, of up to five turns where steps are short, in one call, one thread unless said`
+  const head = `${machine}; commit ${commit}; ${measured}. Hosts: ${engines.join(', ')}.`
   return [head, formatCases(report), formatBars(report), formatPeers(report), formatAbsences(report.results)].filter((part) => part !== '').join('\n\n')
 }
 
