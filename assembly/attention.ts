@@ -10,7 +10,7 @@ import { product, productScratchBytes } from './matmul'
 import { softmaxRow } from './softmax'
 import { dotRow } from './lanes'
 import { writeTable } from './math'
-import { takeUnit } from './team'
+import { nextUnit } from './team'
 
 /** Scratch: two [T, T] matrices (T the longest sequence), one [T, D], and a product's own. */
 export function attentionScratchBytes(T: i32, D: i32): i32 {
@@ -32,17 +32,17 @@ function probabilities(P: usize, q: usize, k: usize, T: i32, C: i32, D: i32, scr
 export function attention(
   out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
 ): void {
-  attentionTeam(out, q, k, v, offsets, S, H, D, T, 0, scratch)
+  attentionTeam(out, q, k, v, offsets, S, H, D, T, false, scratch)
 }
 
 /** With `team`, each of a team's threads takes head after head, between two barriers. */
 export function attentionTeam(
-  out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, team: i32, scratch: usize
+  out: usize, q: usize, k: usize, v: usize, offsets: usize, S: i32, H: i32, D: i32, T: i32, team: bool, scratch: usize
 ): void {
   const C = H * D
   const P = scratch
   const rest = scratch + (usize(T * T) << 2)
-  for (let head = team ? takeUnit() : 0; head < S * H; head = team ? takeUnit() : head + 1) {
+  for (let head = nextUnit(team, -1); head < S * H; head = nextUnit(team, head)) {
     const bounds = offsets + (usize(head / H) << 2)
     const first = load<i32>(bounds), rows = load<i32>(bounds, 4) - first
     const at = usize(first * C + head % H * D) << 2
@@ -60,20 +60,20 @@ export function attentionBackward(
   dq: usize, dk: usize, dv: usize, dOut: usize, q: usize, k: usize, v: usize,
   offsets: usize, S: i32, H: i32, D: i32, T: i32, scratch: usize
 ): void {
-  attentionBackwardTeam(dq, dk, dv, dOut, q, k, v, offsets, S, H, D, T, 0, scratch)
+  attentionBackwardTeam(dq, dk, dv, dOut, q, k, v, offsets, S, H, D, T, false, scratch)
 }
 
 /** With `team` as attentionTeam. */
 export function attentionBackwardTeam(
   dq: usize, dk: usize, dv: usize, dOut: usize, q: usize, k: usize, v: usize,
-  offsets: usize, S: i32, H: i32, D: i32, T: i32, team: i32, scratch: usize
+  offsets: usize, S: i32, H: i32, D: i32, T: i32, team: bool, scratch: usize
 ): void {
   const C = H * D
   const P = scratch
   const dP = P + (usize(T * T) << 2)
   const own = dP + (usize(T * T) << 2)
   const rest = own + (usize(T * D) << 2)
-  for (let head = team ? takeUnit() : 0; head < S * H; head = team ? takeUnit() : head + 1) {
+  for (let head = nextUnit(team, -1); head < S * H; head = nextUnit(team, head)) {
     const bounds = offsets + (usize(head / H) << 2)
     const first = load<i32>(bounds), rows = load<i32>(bounds, 4) - first
     const at = usize(first * C + head % H * D) << 2

@@ -5,8 +5,8 @@
  *   dt = s·dy·B
  *   dx = dy·W + dt·A
  *   dB += dyᵀ·t,  dA += dtᵀ·x,  dW += dyᵀ·x,  db += Σ dy
- * Rows don't depend on one another but in the parameters' gradients, so backward comes in two parts: one that may be
- * given any rows, and one over all rows that may be given any share of the outputs.
+ * Rows don't depend on one another but in the parameters' gradients, so backward comes in two parts: one for the inputs,
+ * whose adapter's part may be split by rows, and one over all rows that may be given any share of the outputs.
  */
 import { biasBackward, rowsAt, scale } from './elementwise'
 import { matmul, matmulBackwardInput, product, productFrom, productScratchBytes } from './matmul'

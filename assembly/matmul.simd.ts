@@ -5,8 +5,8 @@
  */
 import { FORMAT_F16, FORMAT_F32, FORMAT_PANELS } from './format'
 import { packPanels, packTile } from './matmul.pack'
-import { barrier, takeUnit, threadCount } from './team'
 import { multiplyTile3x12, multiplyTile4x8, multiplyTile5x16, multiplyTile6x8 } from './matmul.tile'
+import { barrier, nextUnit, threadCount } from './team'
 
 const K_BLOCK: i32 = 256 // panel of 16 columns 16 KB, tile of 5 rows 5 KB: both stay in a 32 KB first cache
 const M_BLOCK: i32 = 60 // a multiple of every tile's rows: 60 KB
@@ -111,7 +111,8 @@ export function productSimd(
     barrier()
     if (!packed) {
       const columns = min(N_BLOCK, N)
-      for (let at = takeUnit() * UNIT_COLUMNS; at < columns; at = takeUnit() * UNIT_COLUMNS) {
+      for (let unit = nextUnit(true, -1); unit * UNIT_COLUMNS < columns; unit = nextUnit(true, unit)) {
+        const at = unit * UNIT_COLUMNS
         packColumns(panels, b, bRow, bColumn, format, size, scales, scaleColumns, 0, 0, min(K_BLOCK, K), at, min(UNIT_COLUMNS, columns - at), width)
       }
       barrier()
@@ -131,7 +132,7 @@ export function productSimd(
       const nextColumns = shared && !packed ? max(0, min(N_BLOCK, N - nextJ)) : 0
       const packs = (nextColumns + UNIT_COLUMNS - 1) / UNIT_COLUMNS
       const nextPanels = panels + (panelsBytes - buffer)
-      for (let taken = shared ? takeUnit() : 0; taken < packs + units; taken = shared ? takeUnit() : taken + 1) {
+      for (let taken = nextUnit(shared != 0, -1); taken < packs + units; taken = nextUnit(shared != 0, taken)) {
         if (taken < packs) {
           const at = taken * UNIT_COLUMNS
           packColumns(nextPanels, b, bRow, bColumn, format, size, scales, scaleColumns, nextJ, nextK, min(K_BLOCK, K - nextK),

@@ -75,9 +75,9 @@ export function barrier(): void {
   } else while (atomic.load<i32>(team, PASSED) == seen) {}
 }
 
-/** The next unit of work since the last barrier, from 0; each is taken by one thread. */
-@inline export function takeUnit(): i32 {
-  return ASC_FEATURE_THREADS ? atomic.add<i32>(team, 1, TAKEN) : 0
+/** The unit of work after `unit` (−1: the first), of which each is done once: alone the next, in a team the next that nobody has taken since the barrier. */
+@inline export function nextUnit(inTeam: bool, unit: i32): i32 {
+  return ASC_FEATURE_THREADS && inTeam ? atomic.add<i32>(team, 1, TAKEN) : unit + 1
 }
 
 /** Thread 0 tells the others what all now do; work of few operations it does alone. */

@@ -1,6 +1,6 @@
 /**
  * Runs a case: every participant is a process of its own that waits while another one works. All prepare and warm up in
- * turn, those whose outputs differ from the others' are shut out, then round after round each is asked once.
+ * turn, those whose outputs differ from the others' are shut out, then turn after turn each is asked once.
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
