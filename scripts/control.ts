@@ -4,7 +4,7 @@
  *   npm run build && node --import tsx scripts/control.ts [--central] [flags of kerf train]
  *
  * Runs `kerf train` twice with the same flags: on a base of the bundled configuration and vocabulary whose weights are
- * those that pretraining starts from (scripts/pretrain.ts with seed 1, before its first step), then on the bundled base.
+ * those that pretraining starts from (scripts/base/pretrain.ts with seed 1, before its first step), then on the bundled base.
  * Prints accuracy before and after training, and the majority class. `--central` adds the scheme `central` to both.
  * The same flags give the same figures.
  */
@@ -13,9 +13,9 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { formatColumns } from '../runtime/federation/columns.ts'
-import { formatPercent } from '../runtime/federation/quantity.ts'
-import type { Report, SchemeReport } from '../runtime/federation/report.ts'
+import { formatColumns } from '../runtime/text/columns.ts'
+import { formatPercent } from '../runtime/text/quantity.ts'
+import type { Report, SchemeReport } from '../runtime/report/report.ts'
 import { parseConfig } from '../runtime/model/config.ts'
 import type { ModelConfig } from '../runtime/model/config.ts'
 import { countOf } from '../runtime/model/layout.ts'
@@ -25,7 +25,7 @@ import type { TensorInput } from '../runtime/wire/safetensors.ts'
 import { encodeSafetensors } from '../runtime/wire/safetensors.ts'
 import { loadKernel } from '../runtime/kernel/load.ts'
 import { findAsset, readBytes } from '../targets/node/host.ts'
-import { initialWeights } from './pretrain.schedule.ts'
+import { initialWeights } from './base/pretrain.schedule.ts'
 
 const PRETRAINING_SEED = 1
 const BUNDLED = 'runtime/bundled/base'

@@ -16,33 +16,35 @@ import { freemem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { KerfError, refuse } from '../runtime/error.ts'
-import { formatColumns } from '../runtime/federation/columns.ts'
-import { formatCount } from '../runtime/federation/quantity.ts'
+import { formatColumns } from '../runtime/text/columns.ts'
+import { formatCount } from '../runtime/text/quantity.ts'
 import { serverSpecs } from '../runtime/federation/run.ts'
 import type { Kernel } from '../runtime/kernel/load.ts'
 import { PAGE_BYTES } from '../runtime/kernel/load.ts'
 import type { ModelConfig } from '../runtime/model/config.ts'
-import { LABELS_MAX, parseConfig } from '../runtime/model/config.ts'
+import { LABELS_MAX } from '../runtime/data/labels.ts'
+import { parseConfig } from '../runtime/model/config.ts'
 import { countOf } from '../runtime/model/layout.ts'
 import type { StageSpec } from '../runtime/model/plan.ts'
 import { planStage } from '../runtime/model/plan.ts'
 import { ADAMW } from '../runtime/model/stage.ts'
 import type { Weights } from '../runtime/model/weights.ts'
-import type { Contract, Scheme } from '../runtime/split/contract.ts'
-import { SCHEMES } from '../runtime/split/contract.ts'
+import type { Contract } from '../runtime/split/contract.ts'
+import type { SchemeName } from '../runtime/split/scheme.ts'
+import { SCHEME_NAMES } from '../runtime/split/scheme.ts'
 import type { Executor } from '../runtime/split/executor.ts'
 import { openExecutor } from '../runtime/split/executor.ts'
 import { RUN_FLAGS, readMaxLength } from '../targets/node/setting.ts'
 import type { FlagTable, Flags } from '../targets/node/flags.ts'
 import { MODEL_FLAGS, formatHelp, parseFlags } from '../targets/node/flags.ts'
-import { findAsset, host, readText } from '../targets/node/host.ts'
+import { findAsset, clock, readText } from '../targets/node/host.ts'
 import { KERNEL_FLAGS, openNodeKernel } from '../targets/node/kernel.ts'
 import { modelDirectory } from '../targets/node/model.ts'
 import { readCuts, readLora, readSchemes } from '../targets/node/options.ts'
 
 /** What one process took: `plan` and `linear` are the stages' linear memories, planned and real; the others are growth. */
 export type Row = {
-  scheme: Scheme
+  scheme: SchemeName
   devices: number
   planBytes: number
   linearBytes: number
@@ -51,10 +53,10 @@ export type Row = {
   externalBytes: number
 }
 
-export type Pair = { scheme: Scheme; devices: number }
+export type Pair = { scheme: SchemeName; devices: number }
 
 export const FLAGS: FlagTable = {
-  scheme: { type: 'string', value: 'NAME', default: 'all', help: `${SCHEMES.join(', ')}, a list of them, or all` },
+  scheme: { type: 'string', value: 'NAME', default: 'all', help: `${SCHEME_NAMES.join(', ')}, a list of them, or all` },
   devices: { type: 'string', value: 'N,N,…', default: '2,6,24', help: 'numbers of devices' },
   ...MODEL_FLAGS, ...KERNEL_FLAGS,
   ...Object.fromEntries((['cuts', 'batch', 'max-length', 'rank', 'alpha', 'targets'] as const).map((name) => [name, RUN_FLAGS[name]])),
@@ -84,7 +86,7 @@ function readPairs(flags: Flags): Pair[] {
 }
 
 /** The server's stages when every device's largest batch has `tokens` rows for each of its texts. */
-export function planServer(flags: Flags, config: ModelConfig, scheme: Scheme, devices: number): StageSpec[] {
+export function planServer(flags: Flags, config: ModelConfig, scheme: SchemeName, devices: number): StageSpec[] {
   const batch = flags.integer('batch', 1, 4096)
   const longest = readMaxLength(flags, { config })
   const tokens = flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest
@@ -101,7 +103,7 @@ export function planServer(flags: Flags, config: ModelConfig, scheme: Scheme, de
 /** One step of every adapter set over the largest batch. */
 async function touchStage(kernel: Kernel, spec: StageSpec): Promise<Executor> {
   const { rows, sequences, config } = spec
-  const executor = await openExecutor(kernel, spec, ZEROS, ADAMW, host.clock)
+  const executor = await openExecutor(kernel, spec, ZEROS, ADAMW, clock.now)
   const offsets = Int32Array.from({ length: sequences + 1 }, (_, index) => Math.floor((index * rows) / sequences))
   const activation = new Float32Array(rows * config.hiddenSize), labels = new Int32Array(sequences)
   for (const [set, begin] of spec.setsFrom.entries()) {

@@ -36,7 +36,7 @@ function countTests(output: string, exitCode: number | null): Counts {
 const BUILD: Job = { name: 'build', args: [...TYPESCRIPT, 'scripts/build.ts'], count: countCheck }
 const CHECKS: readonly Job[] = [
   { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'], count: countCheck },
-  { name: 'tidy', args: [...TYPESCRIPT, 'scripts/tidy.ts'], count: countCheck },
+  { name: 'tidy', args: [...TYPESCRIPT, 'scripts/tidy/tidy.ts'], count: countCheck },
 ]
 
 function findTests(): Job[] {

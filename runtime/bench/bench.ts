@@ -13,9 +13,9 @@ import { measure, measureTogether } from './measure.ts'
 import type { Operation } from './operations.ts'
 import { adamwOperation, listOperations, listProducts, openArena } from './operations.ts'
 import { PRESETS, presetConfig } from './presets.ts'
-import type { DeviceProfile, HostInfo, KernelInfo, OperationRate, PartRate } from './profile.ts'
-import { PROFILE_FORMAT, PROFILE_VERSION } from './profile.ts'
-import type { StepShape, StepTime } from './step.ts'
+import type { DeviceProfile, HostInfo, KernelInfo, OperationRate, PartRate, StepTime } from '../model/profile.ts'
+import { PROFILE_FORMAT, PROFILE_VERSION } from '../model/profile.ts'
+import type { StepShape } from './step.ts'
 import { gflopsOf, openStep, rateStep, stepCalls, stepSizes } from './step.ts'
 
 export type BenchInput = {
@@ -141,7 +141,7 @@ function ratePart({ phase, operation, count, cost }: Part, ms: number): PartRate
 /** Every tile's rate, the fastest first; none where a build has but one way to multiply. */
 async function measureTiles({ kernel, timer }: BenchInput): Promise<TileRate[]> {
   if (kernel.exports.tileCount() === 1) return []
-  return calibrate(kernel.module, kernel.exports, kernel.build !== 'relaxed', timer.clock)
+  return calibrate(kernel.module, kernel.exports, kernel.build !== 'relaxed', timer.now)
 }
 
 function describeKernel({ kernel: { build, tile }, kernelBytes: bytes, shape: { stage } }: BenchInput): KernelInfo {

@@ -4,9 +4,10 @@
  * until two batches of calls take equally long.
  */
 import { refuse } from '../error.ts'
+import type { Clock } from '../host/clock.ts'
 
 /** What a target hands in: milliseconds from any start, and a turn of its event loop, so that a signal comes through. */
-export type Timer = { clock(): number; turn(): Promise<void> }
+export type Timer = Pick<Clock, 'now' | 'turn'>
 
 /** `before` runs ahead of each call and is not timed: for what uses up what it works on. */
 export type TimedWork = { run(): void; before?(): void }
@@ -39,7 +40,7 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]
 }
 
-function timeCalls({ clock }: Timer, { run, before }: TimedWork, calls: number): number {
+function timeCalls({ now: clock }: Timer, { run, before }: TimedWork, calls: number): number {
   if (before) return timeApart(clock, run, before, calls)
   const begin = clock()
   for (let call = 0; call < calls; call++) run()
@@ -65,12 +66,12 @@ function fillSample(ms: number, calls: number, sampleMs: number): number {
 
 /** Runs the warm-up and returns the calls of a sample. */
 async function warmUp(timer: Timer, work: TimedWork, { warmMs, warmMsMax, sampleMs }: MeasureOptions): Promise<number> {
-  const begin = timer.clock()
+  const begin = timer.now()
   let before = Infinity
   for (let calls = 1; ;) {
     const ms = timeCalls(timer, work, calls)
     const each = ms / calls
-    const spentMs = timer.clock() - begin
+    const spentMs = timer.now() - begin
     const filled = fillSample(ms, calls, sampleMs)
     const steady = Math.abs(each - before) <= STEADY * before
     const timed = ms > sampleMs / 2
@@ -106,9 +107,9 @@ export async function measureTogether(
     on(`warm-up ${runs.length + 1} of ${works.length}`)
     runs.push({ work, calls: await warmUp(timer, work, options), times: [] })
   }
-  const begin = timer.clock()
+  const begin = timer.now()
   const fewest = () => Math.min(...runs.map(({ times }) => times.length))
-  const enough = () => fewest() >= samples || (fewest() >= samplesMin && timer.clock() - begin >= budgetMs * runs.length)
+  const enough = () => fewest() >= samples || (fewest() >= samplesMin && timer.now() - begin >= budgetMs * runs.length)
   for (let round = 1; !enough(); round++) {
     on(`round ${round}`)
     for (const run of runs) await takeSample(timer, run, sampleMs)

@@ -2,11 +2,12 @@
  * Whole steps of one device: blocks [0, cut) of a model with adapters, forward, and backward with the update, as a
  * run takes them. N rows of S sequences, C width.
  */
-import { initialVector } from '../federation/initial.ts'
+import { initialVector } from '../model/initial.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { AdapterConfig } from '../model/peft.ts'
 import type { StageOptions, StageSpec } from '../model/plan.ts'
+import type { StepTime } from '../model/profile.ts'
 import { ADAMW, Stage, freshState } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 import { countWork } from '../model/work.ts'
@@ -61,9 +62,6 @@ export function stepCalls(stage: Stage, lengths: readonly number[]): Record<'for
     },
   }
 }
-
-/** One size of a step: times, and GFLOP/s over the multiply-adds of `countWork`. */
-export type StepTime = Record<'rows' | 'forwardMs' | 'backwardMs' | 'forwardGflops' | 'backwardGflops', number>
 
 export const gflopsOf = (flops: number, ms: number): number => flops / ms / 1e6
 

@@ -1,7 +1,7 @@
 /** A device profile as tables for people. */
-import { formatColumns } from '../federation/columns.ts'
-import { formatHundredths, formatNumber } from '../federation/quantity.ts'
-import type { DeviceProfile } from './profile.ts'
+import { formatColumns } from '../text/columns.ts'
+import { formatHundredths, formatNumber } from '../text/quantity.ts'
+import type { DeviceProfile } from '../model/profile.ts'
 
 const ABSENT = '-'
 

@@ -6,6 +6,7 @@ import { refuse } from '../error.ts'
 import type { Layout } from '../model/layout.ts'
 import type { SetState } from '../model/stage.ts'
 import type { Contract } from '../split/contract.ts'
+import { schemeOf } from '../split/scheme.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import type { TensorInput } from '../wire/safetensors.ts'
 import { decodeSafetensors, encodeSafetensors } from '../wire/safetensors.ts'
@@ -28,8 +29,9 @@ function floatTensor(name: string, values: Float32Array): TensorInput {
 }
 
 /** Steps that `client` had done at a checkpoint. Where devices take turns, those before `turn` have finished the interval. */
-export function stepsDone({ step, turn }: Pick<Checkpoint, 'step' | 'turn'>, { scheme, interval, steps }: Contract, client: number): number {
-  if (scheme !== 'sl' || client === turn || step === steps) return step
+export function stepsDone({ step, turn }: Pick<Checkpoint, 'step' | 'turn'>, contract: Contract, client: number): number {
+  const { interval, steps } = contract
+  if (!schemeOf(contract).turns || client === turn || step === steps) return step
   const boundary = Math.floor(step / interval) * interval
   return client < turn ? Math.min(boundary + interval, steps) : boundary
 }

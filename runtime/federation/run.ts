@@ -7,19 +7,19 @@ import type { ModelConfig } from '../model/config.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { StageOptions, StageSpec } from '../model/plan.ts'
 import type { Contract, Share } from '../split/contract.ts'
-import { isWhole } from '../split/contract.ts'
 import type { Executor } from '../split/executor.ts'
-import type { Host } from '../split/host.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Place } from '../split/server.ts'
 import { Server } from '../split/server.ts'
 import type { SchedulerName } from '../split/schedule.ts'
 import { chooseScheduler } from '../split/schedule.ts'
+import { schemeOf } from '../split/scheme.ts'
 import type { Span } from '../split/stats.ts'
 import type { Crc32c } from '../wire/frame.ts'
+import type { DeviceReport, ServerReport } from './account.ts'
 import { openAverage } from './average.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { decodeCheckpoint, encodeCheckpoint, stepsDone } from './checkpoint.ts'
-import type { DeviceReport, ServerReport } from './report.ts'
 import type { Training } from './training.ts'
 import { createTraining } from './training.ts'
 
@@ -28,7 +28,7 @@ export type RunOptions = {
   config: ModelConfig
   kernel: Kernel
   crc32c: Crc32c
-  host: Host
+  clock: Clock
   run: number
   scheduler: SchedulerName
   deadlineMs: number
@@ -58,7 +58,7 @@ export type RunResult = { vector: Float32Array; devices: readonly DeviceReport[]
 export type Run = { server: Server; firstStep: number; done(client: number): number; result: Promise<RunResult> }
 
 export function startRun(options: RunOptions): Run {
-  const { contract, config, host, crc32c, run, deadlineMs, on } = options
+  const { contract, config, clock, crc32c, run, deadlineMs, on } = options
   const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
   const kept = JSON.stringify({ ...contract, ...options.inputs })
   const start: Checkpoint = options.resume
@@ -66,7 +66,7 @@ export function startRun(options: RunOptions): Run {
     : { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
   let snapshot: Training['snapshot'] = async () => {}
   const server = new Server({
-    contract, config, layout, run, host, crc32c, deadlineMs, scheduler: chooseScheduler(options.scheduler),
+    contract, config, layout, run, clock, crc32c, deadlineMs, scheduler: chooseScheduler(options.scheduler),
     on: { step: on.step, member: on.member, snapshot: (step, shared) => snapshot(step, shared) },
   })
 
@@ -76,14 +76,14 @@ export function startRun(options: RunOptions): Run {
     server.setPlaces(places)
     const average = await openAverage(options.kernel, layout.count)
     on.ready()
-    const beginMs = host.clock()
+    const beginMs = clock.now()
     const training = createTraining({
       contract, server, average, start, onInterval: on.interval,
       save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, kept, crc32c), checkpoint.step),
     })
     snapshot = training.snapshot
     const vector = await training.run()
-    const wallMs = host.clock() - beginMs
+    const wallMs = clock.now() - beginMs
     await server.finish()
     return { vector, wallMs, ...(await account(server, contract, executors)) }
   }
@@ -99,27 +99,29 @@ export function startRun(options: RunOptions): Run {
  * each (kerf) or a single one (sl, splitlora); a model for each (sfl); none (fl, central).
  */
 export function serverSpecs(config: ModelConfig, contract: Contract, shares: readonly Share[], options: StageOptions = {}): StageSpec[] {
-  const { scheme, cuts, labels, adapter } = contract
-  if (isWhole(scheme)) return []
+  const { cuts, labels, adapter } = contract
+  const { models, sets } = schemeOf(contract)
+  if (models === 'none') return []
   const spec = (from: number, setsFrom: readonly number[], own: readonly Share[]): StageSpec => ({
     ...options, config, from, to: config.layers, labels: labels.length, adapter, training: 'adapters', setsFrom,
     rows: Math.max(...own.map(({ rows }) => rows)), sequences: Math.max(...own.map(({ sequences }) => sequences)),
     longest: Math.max(...own.map(({ longest }) => longest)),
   })
-  if (scheme === 'sfl') return cuts.map((cut, client) => spec(cut, [cut], [shares[client]]))
+  if (models === 'each') return cuts.map((cut, client) => spec(cut, [cut], [shares[client]]))
   const first = Math.min(...cuts)
-  return [spec(first, scheme === 'kerf' ? cuts : [first], shares)]
+  return [spec(first, sets === 'each' ? cuts : [first], shares)]
 }
 
 async function openPlaces(options: RunOptions, shares: readonly Share[]): Promise<{ places: (Place | null)[]; executors: Executor[] }> {
   const { contract, config } = options
+  const { models, sets } = schemeOf(contract)
   const specs = serverSpecs(config, contract, shares, options.stage)
   const executors: Executor[] = []
   for (const spec of specs) executors.push(await options.openExecutor(spec))
   const places = contract.cuts.map((cut, client): Place | null => {
     if (specs.length === 0) return null
-    if (contract.scheme === 'sfl') return { executor: executors[client], set: 0, from: cut }
-    if (contract.scheme === 'kerf') return { executor: executors[0], set: client, from: cut }
+    if (models === 'each') return { executor: executors[client], set: 0, from: cut }
+    if (sets === 'each') return { executor: executors[0], set: client, from: cut }
     return { executor: executors[0], set: 0, from: specs[0].from }
   })
   return { places, executors }
@@ -139,7 +141,7 @@ async function account(server: Server, contract: Contract, executors: readonly E
     devices,
     server: {
       memoryBytes: sum('bytes'), modelBytes: sum('modelBytes'), setBytes: sum('setBytes'),
-      computeMs: server.computeMs, waitMs: isWhole(contract.scheme) ? 0 : server.waitMs,
+      computeMs: server.computeMs, waitMs: schemeOf(contract).models === 'none' ? 0 : server.waitMs,
     },
     timeline: timeline.map((span) => ({ ...span, beginMs: span.beginMs - origin, endMs: span.endMs - origin })),
   }

@@ -9,6 +9,7 @@ import type { SetState } from '../model/stage.ts'
 import { freshState } from '../model/stage.ts'
 import type { Contract } from '../split/contract.ts'
 import type { Member } from '../split/member.ts'
+import { schemeOf } from '../split/scheme.ts'
 import type { Server } from '../split/server.ts'
 import type { Average } from './average.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -37,7 +38,7 @@ const AFRESH: Midway = { states: new Map(), shared: null }
 export function createTraining(options: TrainingOptions): Training {
   const { contract, server, average, start, save, onInterval } = options
   const alone = contract.cuts.length === 1
-  const inTurns = contract.scheme === 'sl'
+  const inTurns = schemeOf(contract).turns
   // A run of one client has no aggregation: its set stands in its state.
   let base = (alone ? start.states.get(0)?.params : undefined) ?? start.base
   let turn = start.turn

@@ -6,7 +6,11 @@
  * (another activation, relative positions, a decoder) is refused here, before
  * any weight is read.
  */
+import { checkLabels } from '../data/labels.ts'
+import { VOCAB_MAX } from '../data/tokens.ts'
 import { refuse } from '../error.ts'
+import type { Fields } from '../object.ts'
+import { asObject, parseObject } from '../object.ts'
 
 /** C = hiddenSize, H = heads, D = C / H, F = intermediateSize, V = vocabSize. */
 export type ModelConfig = {
@@ -23,7 +27,6 @@ export type ModelConfig = {
 }
 
 export const CONFIG_CHARS_MAX = 1 << 20
-export const VOCAB_MAX = 1 << 20
 export const HIDDEN_MAX = 8192
 export const LAYERS_MAX = 128
 export const HEADS_MAX = 256
@@ -31,54 +34,8 @@ export const INTERMEDIATE_MAX = 65536
 export const POSITIONS_MAX = 8192
 export const TYPES_MAX = 64
 export const LAYER_NORM_EPS_MAX = 0.1
-export const LABELS_MAX = 1024
-export const LABEL_CHARS_MAX = 256
 
 const PROBLEM_TYPE = 'single_label_classification'
-
-type Fields = Readonly<Record<string, unknown>>
-
-/**
- * Reads a JSON object; refuses longer text than `CONFIG_CHARS_MAX`, bad JSON and
- * anything that is not an object.
- */
-export function parseObject(text: string, field: string, charsMax = CONFIG_CHARS_MAX): Fields {
-  if (text.length > charsMax) refuse('config-size', field, `at most ${charsMax} characters`, text.length)
-  let value: unknown
-  try {
-    value = JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text)
-  } catch (error) {
-    refuse('config-json', field, 'valid JSON', error instanceof Error ? error.message : text)
-  }
-  return asObject(value, field)
-}
-
-/** `value` as a JSON object, or a refusal that names `field`. */
-export function asObject(value: unknown, field: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    refuse('config-type', field, 'a JSON object', JSON.stringify(value))
-  }
-  return value as Fields
-}
-
-/**
- * Refuses label names that are empty, too long, repeated or too many.
- * An empty list passes: it means that no names are known.
- */
-export function checkLabels(labels: readonly unknown[], field: string): readonly string[] {
-  if (labels.length > LABELS_MAX) refuse('config-labels', field, `at most ${LABELS_MAX} labels`, labels.length)
-  const seen = new Set<string>()
-  return labels.map((label, index) => {
-    const at = `${field}.${index}`
-    if (typeof label !== 'string' || label.trim() === '') refuse('config-labels', at, 'a label name', label)
-    if (label.length > LABEL_CHARS_MAX) {
-      refuse('config-labels', at, `at most ${LABEL_CHARS_MAX} characters`, label.length)
-    }
-    if (seen.has(label)) refuse('config-labels', at, 'a name of its own', label)
-    seen.add(label)
-    return label
-  })
-}
 
 function readCount(fields: Fields, field: string, key: string, max: number, fallback?: number): number {
   const value = fields[key] ?? fallback
@@ -125,7 +82,7 @@ function readLabels(fields: Fields, field: string): readonly string[] {
  * range, and for a width that the heads do not divide.
  */
 export function parseConfig(text: string, field = 'config'): ModelConfig {
-  const fields = parseObject(text, field)
+  const fields = parseObject(text, field, CONFIG_CHARS_MAX)
   expectValue(fields, field, 'model_type', 'bert')
   expectValue(fields, field, 'hidden_act', 'gelu', 'gelu')
   expectValue(fields, field, 'position_embedding_type', 'absolute', 'absolute')

@@ -7,7 +7,7 @@
  */
 import { refuse } from '../error.ts'
 import { decodeSafetensors, encodeSafetensors } from '../wire/safetensors.ts'
-import { asObject, parseObject } from './config.ts'
+import { asObject, parseObject } from '../object.ts'
 import type { ModelConfig } from './config.ts'
 import { LINEARS, blockName, classifierTensors, expandTargets, widthOf } from './names.ts'
 import type { LinearKey } from './names.ts'

@@ -11,17 +11,11 @@ import type { Codec } from '../wire/codec.ts'
 import { tensorExpectation } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import { DTYPE_BYTES } from '../wire/safetensors.ts'
-
-export const SCHEMES = ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central'] as const
-export type Scheme = (typeof SCHEMES)[number]
-
-/** Whole models on devices: no activation travels. */
-export function isWhole(scheme: Scheme): boolean {
-  return scheme === 'fl' || scheme === 'central'
-}
+import type { SchemeName } from './scheme.ts'
+import { SCHEME_NAMES } from './scheme.ts'
 
 export type Contract = {
-  scheme: Scheme
+  scheme: SchemeName
   seed: number
   /** Steps of each device in the whole run. */
   steps: number
@@ -59,7 +53,7 @@ export function parseContract(text: string): Contract {
   for (const name of INTEGERS) {
     if (!Number.isSafeInteger(value[name]) || value[name] < 0) refuse('contract', `contract.${name}`, 'a whole number', value[name])
   }
-  if (!SCHEMES.includes(value.scheme)) refuse('contract', 'contract.scheme', SCHEMES.join(', '), value.scheme)
+  if (!SCHEME_NAMES.includes(value.scheme)) refuse('contract', 'contract.scheme', SCHEME_NAMES.join(', '), value.scheme)
   if (!Array.isArray(value.cuts) || !Array.isArray(value.labels)) refuse('contract', 'contract.cuts', 'lists of cuts and labels', typeof value.cuts)
   return value
 }
@@ -94,17 +88,6 @@ function parseObject<T extends object>(text: string, code: string, field: string
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(code, field, 'a JSON object', text)
   return value as T
-}
-
-/** Blocks on each client, from those on each device: in `fl` a device runs the whole model, in `central` one client does, for all devices. */
-export function clientCuts(scheme: Scheme, cuts: readonly number[], layers: number): readonly number[] {
-  if (scheme === 'central') return [layers]
-  return scheme === 'fl' ? cuts.map(() => layers) : cuts
-}
-
-/** Steps of each client in what is one step of each of `devices`: the one client of `central` takes them all. */
-export function stepsPerRound(scheme: Scheme, devices: number): number {
-  return scheme === 'central' ? devices : 1
 }
 
 /** The part of the adapters that a device with `cut` blocks holds. */

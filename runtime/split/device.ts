@@ -11,8 +11,8 @@ import type { KernelExports } from '../kernel/abi.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { fitStage } from '../model/budget.ts'
-import type { TokenizedDataset } from '../model/dataset.ts'
-import { countLabels } from '../model/dataset.ts'
+import type { TokenizedDataset } from '../data/dataset.ts'
+import { countLabels } from '../data/dataset.ts'
 import type { StageOptions, StageSpec } from '../model/plan.ts'
 import type { Layout } from '../model/layout.ts'
 import type { SetState } from '../model/stage.ts'
@@ -22,12 +22,13 @@ import { decodeTensor, encodeTensor } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
 import { Channel } from './channel.ts'
-import type { Contract, Scheme, Share } from './contract.ts'
-import { STATE_PARTS, adapterExpectation, deviceLayout, gradientExpectation, isWhole, parseContract, stateExpectation } from './contract.ts'
-import type { Host } from './host.ts'
+import type { Contract, Share } from './contract.ts'
+import { STATE_PARTS, adapterExpectation, deviceLayout, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Link } from './link.ts'
-import type { LabelledBatch, Sampler } from './sampler.ts'
-import { createSampler, longestOf, rowsMax } from './sampler.ts'
+import type { LabelledBatch, Sampler } from '../data/sampler.ts'
+import { createSampler, longestOf, rowsMax } from '../data/sampler.ts'
+import { schemeOf } from './scheme.ts'
 import type { DeviceStats } from './stats.ts'
 import { createStats, formatStats } from './stats.ts'
 import { integerTensor, vectorFrom, vectorTensors } from './tensors.ts'
@@ -43,7 +44,7 @@ export type DeviceOptions = Fit & {
   /** The client number asked for; null: any free one. */
   client: number | null
   link: Link
-  host: Host
+  clock: Clock
   kernel: Kernel
   crc32c: Crc32c
   provide(contract: Contract, client: number): Promise<Provisions>
@@ -130,7 +131,7 @@ class Device {
     if (!Number.isSafeInteger(until) || until > contract.steps) refuse('device-until', 'order.until', `at most ${contract.steps}`, until)
     while (this.step < until) {
       const batch = this.sampler.batch(this.step)
-      if (!(await (isWhole(contract.scheme) ? this.trainWhole(batch) : this.trainSplit(batch)))) return false
+      if (!(await (schemeOf(contract).whole ? this.trainWhole(batch) : this.trainSplit(batch)))) return false
       this.step++
       if (isStateDue(contract, this.step, until)) channel.send('state', this.stateMessage())
       this.options.progress?.(this.step, contract)
@@ -140,9 +141,9 @@ class Device {
   }
 
   private measure<T>(kind: 'forward' | 'backward', work: () => T): T {
-    const beginMs = this.options.host.clock()
+    const beginMs = this.options.clock.now()
     const result = work()
-    this.stats.compute(kind, this.step, beginMs, this.options.host.clock())
+    this.stats.compute(kind, this.step, beginMs, this.options.clock.now())
     return result
   }
 
@@ -184,9 +185,9 @@ class Device {
   }
 
   private async waitFor(types: Partial<Record<FrameType, readonly TensorExpectation[]>>, step?: number): Promise<Frame | null> {
-    const beginMs = this.options.host.clock()
+    const beginMs = this.options.clock.now()
     const frame = await expect(this.channel, types, step)
-    this.stats.wait(this.step, beginMs, this.options.host.clock())
+    this.stats.wait(this.step, beginMs, this.options.clock.now())
     return frame
   }
 
@@ -238,8 +239,8 @@ export function fitDevice(spec: StageSpec, { stage, memoryBytes }: Fit, kernel: 
 }
 
 /** Devices of one machine run side by side; only one that has all data for itself has threads to spare. */
-export function shareThreads(stage: StageOptions, scheme: Scheme): StageOptions {
-  return { ...stage, threads: scheme === 'central' ? stage.threads : 1 }
+export function shareThreads(stage: StageOptions, contract: Pick<Contract, 'scheme'>): StageOptions {
+  return { ...stage, threads: schemeOf(contract).pooled ? stage.threads : 1 }
 }
 
 /** The next frame, checked; null when the link has closed; throws what an error frame tells. */

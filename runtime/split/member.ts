@@ -6,8 +6,9 @@ import type { TensorExpectation } from '../wire/expectation.ts'
 import type { ActivationBatch } from './activation.ts'
 import type { Channel, Expected } from './channel.ts'
 import type { Contract, Share } from './contract.ts'
-import { activationExpectation, adapterExpectation, deviceLayout, isWhole, stateExpectation } from './contract.ts'
+import { activationExpectation, adapterExpectation, deviceLayout, stateExpectation } from './contract.ts'
 import { isStateDue } from './device.ts'
+import { schemeOf } from './scheme.ts'
 import type { StatsReport } from './stats.ts'
 
 /** The device's part of the adapters and the frames that carry it: the same for all members of one cut. */
@@ -91,5 +92,5 @@ export function expectFrom({ part, activation, step, until, turn, stateStep }: M
   if (turn !== 'working') return { types: { bye: [] } }
   if (step > stateStep && isStateDue(contract, step, until)) return { types: { state: part.state }, step }
   if (step === until) return { types: { adapter: part.adapter }, step }
-  return { types: isWhole(contract.scheme) ? { report: [] } : { activation }, step }
+  return { types: schemeOf(contract).whole ? { report: [] } : { activation }, step }
 }

@@ -18,15 +18,15 @@ import { readActivation, readLoss } from './activation.ts'
 import type { ActivationBatch } from './activation.ts'
 import { Channel } from './channel.ts'
 import type { Contract } from './contract.ts'
-import { isWhole } from './contract.ts'
 import { isStateDue, stateFrom, stateMessage } from './device.ts'
 import type { Executor } from './executor.ts'
 import { RETURNS_MAX, chooseMember, chooseRestart, connectMember, exchangeContract, readHello } from './greeting.ts'
-import type { Host } from './host.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Link } from './link.ts'
 import type { Member } from './member.ts'
 import { createMembers, expectFrom, placeMember, takeShare } from './member.ts'
 import type { Candidate, Scheduler } from './schedule.ts'
+import { schemeOf } from './scheme.ts'
 import { createSignal } from './signal.ts'
 import type { Span } from './stats.ts'
 import { parseStats, timelineRound } from './stats.ts'
@@ -41,7 +41,7 @@ export type ServerOptions = {
   /** The full adapter set. */
   layout: Layout
   run: number
-  host: Host
+  clock: Clock
   crc32c: Crc32c
   scheduler: Scheduler
   /** How long the server waits for a silent or absent device before it goes on without it. */
@@ -165,7 +165,7 @@ export class Server {
   }
 
   private async restart(member: Member, channel: Channel, { begin, start }: Interval): Promise<void> {
-    const { contract, host, on } = this.options
+    const { contract, clock, on } = this.options
     if (++member.returns > RETURNS_MAX) {
       member.turn = 'left'
       return on.member(member.client, `left out: came back ${RETURNS_MAX} times without a new step`)
@@ -177,12 +177,12 @@ export class Server {
     if (member.channel !== channel) return
     // A device sends states of steps that it does; of the one that it begins with, this is the state.
     if (shared && isStateDue(contract, step, member.until)) member.snapshots.set(step, state)
-    placeMember(member, step, host.clock())
+    placeMember(member, step, clock.now())
     this.sendOrder(member, step, state)
   }
 
   private isShared(): boolean {
-    return this.options.contract.scheme === 'splitlora'
+    return schemeOf(this.options.contract).shared
   }
 
   private drop(member: Member, channel: Channel): void {
@@ -190,7 +190,7 @@ export class Server {
     member.upBytes += channel.receivedBytes
     member.downBytes += channel.sentBytes
     // One that only asked has not been heard of: who is waited for is not waited for longer.
-    if (member.ready) member.silentSinceMs = this.options.host.clock()
+    if (member.ready) member.silentSinceMs = this.options.clock.now()
     member.channel = null
     member.ready = false
     member.arrived = null
@@ -202,10 +202,10 @@ export class Server {
   }
 
   private take(member: Member, channel: Channel, bytes: Uint8Array): void {
-    const { host, contract } = this.options
+    const { clock, contract } = this.options
     const { layout } = member.part
     const frame = channel.decode(bytes, expectFrom(member, contract))
-    member.silentSinceMs = host.clock()
+    member.silentSinceMs = clock.now()
     if (frame.type === 'activation' || frame.type === 'report') this.takeWork(member, frame)
     else if (frame.type === 'state') this.keepState(member, frame.step, stateFrom(layout, frame))
     else if (frame.type === 'adapter') {
@@ -230,11 +230,11 @@ export class Server {
   }
 
   private takeWork(member: Member, frame: Frame): void {
-    const { contract, config, host } = this.options
+    const { contract, config, clock } = this.options
     if (member.arrived || member.served) refuse('frame-window', 'frame.step', 'one step in flight', `another frame for step ${frame.step}`)
     const work = frame.type === 'report' ? readLoss(frame) : readActivation(frame, contract, member.cut, member.share!, config.hiddenSize)
     if (member.gradientSentMs !== null) {
-      const tail = host.clock() - member.gradientSentMs
+      const tail = clock.now() - member.gradientSentMs
       member.tailMs = member.tailMs === null ? tail : (3 * member.tailMs + tail) / 4
     }
     member.arrived = { order: this.arrivals++, step: frame.step, work }
@@ -242,12 +242,12 @@ export class Server {
 
   /** Waits until every client is ready; refuses `join-deadline` when some still are not after `deadlineMs`. */
   async gather(deadlineMs: number): Promise<void> {
-    const { host } = this.options
-    const end = host.clock() + deadlineMs
+    const { clock } = this.options
+    const end = clock.now() + deadlineMs
     for (;;) {
       const missing = this.members.filter(({ ready }) => !ready)
       if (missing.length === 0) return
-      const left = end - host.clock()
+      const left = end - clock.now()
       if (left <= 0) {
         const names = missing.map(({ client }) => client).join(', ')
         refuse('join-deadline', 'serve.join', `${this.members.length} devices within ${deadlineMs / 1000} s`, `none for client ${names}`)
@@ -282,7 +282,7 @@ export class Server {
       for (const { snapshots } of this.members) snapshots.clear()
     }
     this.interval = interval
-    const now = this.options.host.clock()
+    const now = this.options.clock.now()
     for (const member of working) {
       Object.assign(member, { turn: 'working', until, returns: 0 })
       placeMember(member, begin, now)
@@ -322,13 +322,13 @@ export class Server {
   }
 
   private async serve(working: readonly Member[]): Promise<void> {
-    const { host, contract } = this.options
+    const { clock, contract } = this.options
     // With a model for each device nobody waits for a turn.
-    const parallel = contract.scheme === 'sfl' || isWhole(contract.scheme)
+    const parallel = schemeOf(contract).models !== 'one'
     for (;;) {
       await this.saveRound(working)
       // What came in the meantime is taken in before anybody is found silent.
-      await host.turn()
+      await clock.turn()
       this.checkFailure()
       if (working.every(({ turn }) => turn !== 'working')) break
       const next = this.chooseNext(working, parallel)
@@ -413,10 +413,10 @@ export class Server {
 
   /** The answer to a step, which is also the credit for the next. */
   private answer(member: Member, type: 'gradient' | 'report', step: number, loss: number, tensors: readonly TensorInput[] = []): void {
-    const { host, on } = this.options
+    const { clock, on } = this.options
     member.step = step + 1
     member.channel?.send(type, { round: step, step, tensors })
-    member.gradientSentMs = member.silentSinceMs = host.clock()
+    member.gradientSentMs = member.silentSinceMs = clock.now()
     if (step < member.told) return
     member.told = step + 1
     member.returns = 0
@@ -430,18 +430,18 @@ export class Server {
   private account(member: Member, step: number, beginMs: number, endMs: number): void {
     this.computeMs += endMs - beginMs
     if (step !== timelineRound(this.options.contract.steps)) return
-    const party = this.options.contract.scheme === 'sfl' ? `server ${member.client}` : 'server'
+    const party = schemeOf(this.options.contract).models === 'each' ? `server ${member.client}` : 'server'
     this.spans.push({ party, kind: 'server', beginMs, endMs })
   }
 
   private async waitForMembers(working: readonly Member[]): Promise<void> {
-    const { host, deadlineMs } = this.options
-    const beginMs = host.clock()
+    const { clock, deadlineMs } = this.options
+    const beginMs = clock.now()
     const silent = working.filter(({ turn, arrived, served }) => turn === 'working' && arrived === null && !served)
     const waitsMs = silent.map(({ silentSinceMs }) => silentSinceMs + deadlineMs - beginMs)
     silent.forEach((member, index) => { if (waitsMs[index] <= 0) this.leaveOut(member) })
     if (waitsMs.every((ms) => ms > 0)) await this.rest(Math.min(...waitsMs, deadlineMs))
-    this.waitMs += host.clock() - beginMs
+    this.waitMs += clock.now() - beginMs
   }
 
   private leaveOut(member: Member): void {
@@ -461,22 +461,22 @@ export class Server {
   }
 
   private async rest(ms: number): Promise<void> {
-    const cancel = this.options.host.after(ms, () => this.signal.notify())
+    const cancel = this.options.clock.after(ms, () => this.signal.notify())
     await this.signal.wait()
     cancel()
   }
 
   /** Ends the run: says bye to every device and takes its account of itself. */
   async finish(): Promise<void> {
-    const { host } = this.options
+    const { clock } = this.options
     this.finished = true
     for (const member of this.members) {
       member.turn = 'idle'
       // One that isn't ready yet gets its bye when it is.
       if (member.ready) this.sendBye(member.channel!)
     }
-    const end = host.clock() + this.options.deadlineMs
-    while (this.members.some(({ channel, stats }) => channel && !stats) && host.clock() < end) await this.rest(end - host.clock())
+    const end = clock.now() + this.options.deadlineMs
+    while (this.members.some(({ channel, stats }) => channel && !stats) && clock.now() < end) await this.rest(end - clock.now())
     for (const member of this.members) this.dismiss(member, null)
   }
 

@@ -8,18 +8,18 @@ import { Worker } from 'node:worker_threads'
 import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import { KerfError } from '../../runtime/error.ts'
-import type { SchemeReport } from '../../runtime/federation/report.ts'
+import type { SchemeReport } from '../../runtime/report/report.ts'
 import type { Run } from '../../runtime/federation/run.ts'
 import { startRun } from '../../runtime/federation/run.ts'
-import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
 import { ADAMW } from '../../runtime/model/stage.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
-import { isWhole } from '../../runtime/split/contract.ts'
+import { schemeOf } from '../../runtime/split/scheme.ts'
 import type { Executor } from '../../runtime/split/executor.ts'
 import { openExecutor } from '../../runtime/split/executor.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
-import { findAsset, host, readBytes, saveAtomic } from './host.ts'
+import { findAsset, clock, readBytes, saveAtomic } from './host.ts'
 import { describeInterrupt } from './interrupt.ts'
 import { Journal } from './journal.ts'
 import { packKernel } from './kernel.ts'
@@ -70,12 +70,12 @@ function createExecutors({ kernel, model }: Setting, contract: Contract): Execut
     }
   }
   const openLocal = async (spec: StageSpec): Promise<Executor> => {
-    const executor = await openExecutor(kernel, spec, model.weights, optimizer, host.clock)
+    const executor = await openExecutor(kernel, spec, model.weights, optimizer, clock.now)
     opened.push(executor)
     return executor
   }
   return {
-    open: contract.scheme === 'sfl' ? openRemote : openLocal,
+    open: schemeOf(contract).models === 'each' ? openRemote : openLocal,
     failed,
     close: () => { for (const each of opened) each.close() },
   }
@@ -107,7 +107,7 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
   const joinDeadlineMs = 1000 * (flags.has('join-seconds') ? flags.number('join-seconds', 0) : 600)
   const journal = await Journal.open(setting, contract, join(out, 'metrics.jsonl'))
   const run = startRun({
-    contract, config: model.config, kernel, crc32c, host, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler, deadlineMs, joinDeadlineMs, stage,
+    contract, config: model.config, kernel, crc32c, clock, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler, deadlineMs, joinDeadlineMs, stage,
     openExecutor: executors.open, initial,
     inputs: { dataCrc: checksumData(crc32c, train), adapterCrc: crc32c(new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength)) >>> 0 },
     resume: resumed ? { bytes: readBytes(field), field } : undefined,
@@ -133,7 +133,7 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
     const { vector, ...measured } = await Promise.race([run.result, connection.failed, executors.failed])
     journal.flush(contract.steps)
     writeAdapter(out, vector, layout, model, adapter, labels)
-    return { scheme: contract.scheme, scheduler: isWhole(contract.scheme) ? 'none' : scheduler, ...measured, ...journal.summary() }
+    return { scheme: contract.scheme, scheduler: schemeOf(contract).models === 'none' ? 'none' : scheduler, ...measured, ...journal.summary() }
   } catch (error) {
     // Where it wasn't the run itself that failed, devices have not been told.
     run.server.stop(error)

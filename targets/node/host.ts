@@ -7,13 +7,13 @@ import type { MessagePort } from 'node:worker_threads'
 import type { WebSocket } from 'ws'
 import { KerfError, refuse } from '../../runtime/error.ts'
 import type { ByteSource } from '../../runtime/model/weights.ts'
-import type { Host } from '../../runtime/split/host.ts'
+import type { Clock } from '../../runtime/host/clock.ts'
 import type { Link } from '../../runtime/split/link.ts'
 import { createInbox } from '../../runtime/split/link.ts'
 
 /** One clock for all threads and processes of a machine. */
-export const host: Host = {
-  clock: () => performance.timeOrigin + performance.now(),
+export const clock: Clock = {
+  now: () => performance.timeOrigin + performance.now(),
   turn: () => new Promise((resolve) => { setImmediate(resolve) }),
   after(ms, done) {
     const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1))

@@ -1,12 +1,12 @@
 /** What a run tells while it goes: the progress line, metrics.jsonl, and measurements on the validation data when they are due. */
-import type { SchemeReport } from '../../runtime/federation/report.ts'
+import type { SchemeReport } from '../../runtime/report/report.ts'
 import type { Run } from '../../runtime/federation/run.ts'
-import { majorityShare } from '../../runtime/federation/scores.ts'
-import { countLabels } from '../../runtime/model/dataset.ts'
+import { majorityShare } from '../../runtime/model/scores.ts'
+import { countLabels } from '../../runtime/data/dataset.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
-import { stepsPerRound } from '../../runtime/split/contract.ts'
+import { schemeOf, stepsPerRound } from '../../runtime/split/scheme.ts'
 import type { Flags } from './flags.ts'
-import { host } from './host.ts'
+import { clock } from './host.ts'
 import { Metrics, readMetrics } from './metrics.ts'
 import { createProgress } from './progress.ts'
 import type { Measured, Setting } from './setting.ts'
@@ -27,7 +27,7 @@ export class Journal {
   private readonly path: string
   private readonly before: Measured
   private readonly every: number
-  private readonly progress = createProgress(process.stderr, { now: host.clock })
+  private readonly progress = createProgress(process.stderr, { now: clock.now })
   private metrics: Metrics
   /** Steps done by each client. */
   private done: number[]
@@ -39,7 +39,7 @@ export class Journal {
     this.every = every
     this.before = before
     this.done = contract.cuts.map(() => 0)
-    this.metrics = new Metrics(path, contract.scheme === 'sl', [])
+    this.metrics = new Metrics(path, schemeOf(contract).turns, [])
   }
 
   /** Measures the set that the run begins with. */
@@ -54,7 +54,7 @@ export class Journal {
     if (!resumed) return
     this.done = this.done.map((_, client) => run.done(client))
     const kept = readMetrics(this.path).filter((event) => (event.event === 'step' ? event.round < run.done(event.client) : event.round <= run.firstStep))
-    this.metrics = new Metrics(this.path, this.contract.scheme === 'sl', kept)
+    this.metrics = new Metrics(this.path, schemeOf(this.contract).turns, kept)
     this.savedRound = run.firstStep
     this.note(`going on from round ${run.firstStep} of ${this.contract.steps}`)
   }

@@ -12,7 +12,7 @@ import { TILES, loadKernel, openKernel } from '../../runtime/kernel/load.ts'
 import type { StageOptions } from '../../runtime/model/plan.ts'
 import { THREADS_MAX } from '../../runtime/model/plan.ts'
 import type { FlagTable, Flags } from './flags.ts'
-import { ENGINE, findAsset, host, readBytes } from './host.ts'
+import { ENGINE, findAsset, clock, readBytes } from './host.ts'
 
 const PROFILES = ['strict', 'fast'] as const
 const BUILDS = ['auto', 'simd', 'scalar'] as const
@@ -121,7 +121,7 @@ async function chooseTile(kernel: Kernel, wasmBytes: number, measure: boolean): 
   const cache = readCache(file)
   const kept = TILES.find((tile) => tile === cache[key])
   if (kept || !measure) return kept ?? TILES[0]
-  const [{ tile }] = await calibrate(kernel.module, kernel.exports, kernel.build !== 'relaxed', host.clock)
+  const [{ tile }] = await calibrate(kernel.module, kernel.exports, kernel.build !== 'relaxed', clock.now)
   writeCache(file, { ...readCache(file), [key]: tile })
   return tile
 }

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { refuse } from '../../runtime/error.ts'
-import { checkLabels } from '../../runtime/model/config.ts'
+import { checkLabels } from '../../runtime/data/labels.ts'
 import type { Flags } from './flags.ts'
 import { readText } from './host.ts'
 import type { Model } from './model.ts'

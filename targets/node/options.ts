@@ -3,8 +3,8 @@ import { refuse } from '../../runtime/error.ts'
 import { expandTargets } from '../../runtime/model/names.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { checkAlpha, checkRank } from '../../runtime/model/peft.ts'
-import type { Scheme } from '../../runtime/split/contract.ts'
-import { SCHEMES } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
+import { SCHEME_NAMES } from '../../runtime/split/scheme.ts'
 import type { Flags } from './flags.ts'
 import { readAdapterConfig } from './model.ts'
 
@@ -12,9 +12,9 @@ import { readAdapterConfig } from './model.ts'
 export const LABELS_ASSUMED = 6
 
 /** `--scheme`: one, a list of them, or all. */
-export function readSchemes(flags: Flags): Scheme[] {
-  const names = flags.text('scheme') === 'all' ? SCHEMES : flags.list('scheme')
-  return names.map((name) => SCHEMES.find((scheme) => scheme === name) ?? flags.choice('scheme', SCHEMES))
+export function readSchemes(flags: Flags): SchemeName[] {
+  const names = flags.text('scheme') === 'all' ? SCHEME_NAMES : flags.list('scheme')
+  return names.map((name) => SCHEME_NAMES.find((scheme) => scheme === name) ?? flags.choice('scheme', SCHEME_NAMES))
 }
 
 /** `--cuts` for each client, fewer values repeating; a server keeps at least one block. */

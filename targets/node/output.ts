@@ -1,8 +1,8 @@
 /** What a run leaves for people: report.json, report.html and the end table. */
 import { join } from 'node:path'
-import { renderPage } from '../../runtime/federation/page.ts'
-import type { Report, SchemeReport } from '../../runtime/federation/report.ts'
-import { formatTable } from '../../runtime/federation/table.ts'
+import { renderPage } from '../../runtime/report/page.ts'
+import type { Report, SchemeReport } from '../../runtime/report/report.ts'
+import { formatTable } from '../../runtime/report/table.ts'
 import { countOf } from '../../runtime/model/layout.ts'
 import { blockTensors, embeddingTensors, poolerTensors } from '../../runtime/model/names.ts'
 import { ENGINE, findAsset, readText, saveTogether } from './host.ts'

@@ -2,27 +2,28 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { refuse } from '../../runtime/error.ts'
-import { openEvaluator } from '../../runtime/federation/evaluate.ts'
-import { initialVector } from '../../runtime/federation/initial.ts'
-import { parsePartition } from '../../runtime/federation/partition.ts'
-import type { Scores } from '../../runtime/federation/scores.ts'
+import { openEvaluator } from '../../runtime/model/evaluate.ts'
+import { initialVector } from '../../runtime/model/initial.ts'
+import { parsePartition } from '../../runtime/data/partition.ts'
+import type { Scores } from '../../runtime/model/scores.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
-import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
 import type { StageOptions } from '../../runtime/model/plan.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
-import type { Contract, Scheme } from '../../runtime/split/contract.ts'
-import { clientCuts, stepsPerRound } from '../../runtime/split/contract.ts'
-import { longestOf } from '../../runtime/split/sampler.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
+import { clientCuts, schemeOf, stepsPerRound } from '../../runtime/split/scheme.ts'
+import { longestOf } from '../../runtime/data/sampler.ts'
 import { SCHEDULERS } from '../../runtime/split/schedule.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
 import { CODECS } from '../../runtime/wire/codec.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
 import type { FlagTable, Flags } from './flags.ts'
 import { LENGTH_FLAGS, MODEL_FLAGS } from './flags.ts'
-import { host } from './host.ts'
+import { clock } from './host.ts'
 import { KERNEL_FLAGS, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel, readMemory } from './kernel.ts'
 import { chooseLabels } from './labels.ts'
 import type { Model } from './model.ts'
@@ -128,7 +129,7 @@ export async function openSetting(flags: Flags): Promise<Setting> {
   const validation = files.validation === undefined ? { sequences: [], labels: new Int32Array(0) } : read(files.validation)
   const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
   const initial = await readInitial(flags, kernel, model, layout, adapter, labels.length)
-  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), { ...stage, turn: host.turn })
+  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), { ...stage, turn: clock.turn })
   const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
   let first: Promise<Measured> | undefined
   const evaluateInitial = () => (first ??= evaluate(initial))
@@ -144,14 +145,14 @@ export function readMaxLength(flags: Flags, model: Pick<Model, 'config'>): numbe
 }
 
 /** The contract of one scheme. `central` holds all data in one client and takes as many samples as all devices together. */
-export function makeContract({ flags, model, labels, train, adapter, scheduler }: Setting, scheme: Scheme, checkpointEvery: number): Contract {
+export function makeContract({ flags, model, labels, train, adapter, scheduler }: Setting, scheme: SchemeName, checkpointEvery: number): Contract {
   const devices = flags.integer('clients', 1, 4096)
   const layers = model.config.layers
   const cuts = readCuts(flags, devices, layers)
   const batch = flags.integer('batch', 1, 4096)
   const samples = () => flags.number('epochs', 0) * train.sequences.length
   const perDevice = flags.has('steps') ? flags.integer('steps', 1) : Math.ceil(samples() / (devices * batch))
-  if (scheme === 'splitlora' && scheduler !== 'longest-backward') {
+  if (schemeOf({ scheme }).shared && scheduler !== 'longest-backward') {
     refuse('flag-scheduler', '--scheduler', 'longest-backward: one shared server set makes the order part of the result', scheduler)
   }
   const together = stepsPerRound(scheme, devices)

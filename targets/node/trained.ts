@@ -5,6 +5,7 @@ import { refuse } from '../../runtime/error.ts'
 import type { Layout } from '../../runtime/model/layout.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
+import { SCHEME_DEFAULT } from '../../runtime/split/scheme.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
 import { headerBytes, parseHeader } from '../../runtime/wire/safetensors.ts'
 import type { FlagTable, Flags } from './flags.ts'
@@ -30,7 +31,7 @@ export type TrainedAdapter = { directory: string; config: AdapterConfig; layout:
 export type Trained = { model: Model; labels: readonly string[]; named: boolean; adapter: TrainedAdapter | null }
 
 /** Where training leaves an adapter unless told otherwise: with one scheme, and with several. */
-const DEFAULT_ADAPTERS = ['out', join('out', 'kerf')]
+const DEFAULT_ADAPTERS = ['out', join('out', SCHEME_DEFAULT)]
 
 /** The adapter that a training run in this directory has left. */
 export function findAdapter(): string | undefined {

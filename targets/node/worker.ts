@@ -5,13 +5,13 @@ import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import { KerfError } from '../../runtime/error.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
-import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
 import type { StageOptions, StageSpec } from '../../runtime/model/plan.ts'
 import type { Optimizer, SetState } from '../../runtime/model/stage.ts'
 import { runDevice } from '../../runtime/split/device.ts'
 import type { Executor, StepInput } from '../../runtime/split/executor.ts'
 import { openExecutor } from '../../runtime/split/executor.ts'
-import { host, linkPort } from './host.ts'
+import { clock, linkPort } from './host.ts'
 import type { KernelPack } from './kernel.ts'
 import { openPack } from './kernel.ts'
 import { openModel } from './model.ts'
@@ -28,7 +28,7 @@ const control = {
     const kernel = await openPack(job.kernel)
     const crc32c = createChecksum(kernel)
     return runDevice({
-      name: job.name, client: job.client, link: linkPort(port), host, kernel, crc32c, stage: job.stage, memoryBytes: job.memoryBytes,
+      name: job.name, client: job.client, link: linkPort(port), clock, kernel, crc32c, stage: job.stage, memoryBytes: job.memoryBytes,
       async provide() {
         const model = await openModel(job.modelDirectory, crc32c)
         return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data: job.data }
@@ -42,7 +42,7 @@ const control = {
   async openExecutor(job: ExecutorJob): Promise<void> {
     const kernel = await openPack(job.kernel)
     const { weights } = await openModel(job.modelDirectory, createChecksum(kernel))
-    executor = await openExecutor(kernel, job.spec, weights, job.optimizer, host.clock)
+    executor = await openExecutor(kernel, job.spec, weights, job.optimizer, clock.now)
   },
 
   async step(input: StepInput) {

@@ -11,7 +11,7 @@ const OPTIONS: MeasureOptions = { warmMs: 100, warmMsMax: 1000, sampleMs: 20, sa
 function simulate(costMs: (call: number) => number, gridMs = 0): { timer: Timer; work: () => void; state: { now: number; calls: number; turns: number } } {
   const state = { now: 5e6, calls: 0, turns: 0 }
   const clock = () => (gridMs > 0 ? Math.floor(state.now / gridMs) * gridMs : state.now)
-  const timer = { clock, turn: async () => { state.turns++ } }
+  const timer = { now: clock, turn: async () => { state.turns++ } }
   return { timer, state, work: () => { state.now += costMs(state.calls++) } }
 }
 
@@ -99,7 +99,7 @@ test('a coarse clock: samples of many of its ticks', async () => {
 })
 
 test('a clock that stands still is refused', async () => {
-  const error = await measure({ clock: () => 7, turn: async () => {} }, () => {}, OPTIONS).then(() => null, (reason: unknown) => reason)
+  const error = await measure({ now: () => 7, turn: async () => {} }, () => {}, OPTIONS).then(() => null, (reason: unknown) => reason)
   assert.instance(error, KerfError)
   assert.is((error as KerfError).code, 'bench-clock')
 })

@@ -3,7 +3,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Checkpoint } from '../../runtime/federation/checkpoint.ts'
 import { decodeCheckpoint } from '../../runtime/federation/checkpoint.ts'
-import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { expectBits } from '../split/bits.ts'
 import type { Outcome } from '../split/harness.ts'
 import { openScene, train } from '../split/harness.ts'
@@ -23,7 +24,7 @@ function describe({ step, turn, states, shared }: Checkpoint): string {
   return `${step}${turn > 0 ? ` turn ${turn}` : ''}: ${[...states.keys()].join(',') || '-'}${shared ? ' +' : ''}`
 }
 
-const COURSES: readonly [Scheme, number[], number, string[]][] = [
+const COURSES: readonly [SchemeName, number[], number, string[]][] = [
   ['kerf', [1, 2], 0, ['3: -', '6: -', '7: -']],
   ['kerf', [1, 2], 1, ['1: 0,1', '2: 0,1', '3: -', '4: 0,1', '5: 0,1', '6: -', '7: -']],
   ['kerf', [1, 2], 2, ['2: 0,1', '3: -', '4: 0,1', '6: -', '7: -']],

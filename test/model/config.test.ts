@@ -1,7 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
-import { CONFIG_CHARS_MAX, LABELS_MAX, LAYERS_MAX, checkLabels, formatConfig, parseConfig } from '../../runtime/model/config.ts'
+import { LABELS_MAX, checkLabels } from '../../runtime/data/labels.ts'
+import { CONFIG_CHARS_MAX, LAYERS_MAX, formatConfig, parseConfig } from '../../runtime/model/config.ts'
 
 const FIELDS = {
   model_type: 'bert', hidden_act: 'gelu', position_embedding_type: 'absolute', vocab_size: 97, hidden_size: 12,

@@ -3,12 +3,12 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { FLAGS, formatRows, measureRows, planServer } from '../../scripts/memory.ts'
 import type { Row } from '../../scripts/memory.ts'
-import { forecastRun } from '../../runtime/federation/forecast.ts'
+import { forecastRun } from '../../runtime/forecast/forecast.ts'
 import type { ModelConfig } from '../../runtime/model/config.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import { planStage } from '../../runtime/model/plan.ts'
-import type { Scheme } from '../../runtime/split/contract.ts'
-import { SCHEMES } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
+import { SCHEME_NAMES } from '../../runtime/split/scheme.ts'
 import { parseFlags } from '../../targets/node/flags.ts'
 import { readCuts, readLora } from '../../targets/node/options.ts'
 import { openKernelBuild } from '../kernels.ts'
@@ -21,8 +21,8 @@ const ALIGNMENT_BYTES = 64
 const kernel = await openKernelBuild('simd')
 const flags = parseFlags(FLAGS, ['--batch', '4', '--max-length', '16', '--rank', '3'], 0)
 
-const plansOf = (scheme: Scheme, devices: number) => planServer(flags, CONFIG, scheme, devices).map((spec) => planStage(spec, kernel.exports).memory)
-const usedBytes = (scheme: Scheme, devices: number) => plansOf(scheme, devices).reduce((sum, plan) => sum + plan.usedBytes, 0)
+const plansOf = (scheme: SchemeName, devices: number) => planServer(flags, CONFIG, scheme, devices).map((spec) => planStage(spec, kernel.exports).memory)
+const usedBytes = (scheme: SchemeName, devices: number) => plansOf(scheme, devices).reduce((sum, plan) => sum + plan.usedBytes, 0)
 
 test('kerf: one more device adds its adapter set with two moments, to the byte', () => {
   const cuts = readCuts(flags, 24, CONFIG.layers)
@@ -44,7 +44,7 @@ test('sfl: a model for each device', () => {
 
 test('every scheme: the same bytes as the forecast', () => {
   const input = { config: CONFIG, labels: 6, adapter: readLora(flags), batch: 4, tokens: 16, longest: 16, interval: 10, codec: 'f32' as const }
-  for (const scheme of SCHEMES) {
+  for (const scheme of SCHEME_NAMES) {
     for (const devices of [2, 6]) {
       const { serverBytes } = forecastRun({ ...input, cuts: readCuts(flags, devices, CONFIG.layers) }, scheme, kernel, () => 0)
       assert.is(plansOf(scheme, devices).reduce((sum, { bytes }) => sum + bytes, 0), serverBytes, `${scheme} with ${devices}`)
@@ -63,7 +63,7 @@ test('a process takes what the plan says', async () => {
 })
 
 test('the table shows growth from row to row of one scheme', () => {
-  const row = (scheme: Scheme, devices: number, bytes: number): Row => (
+  const row = (scheme: SchemeName, devices: number, bytes: number): Row => (
     { scheme, devices, planBytes: bytes, linearBytes: bytes, residentBytes: 10 * bytes, arrayBufferBytes: 0, externalBytes: 1 })
   const lines = formatRows([row('kerf', 2, 1000), row('kerf', 6, 1400), row('sl', 2, 7)]).split('\n')
   assert.match(lines[1], /^kerf +2 +1 000 +1 000 +10 000 +0 +1$/)

@@ -1,10 +1,10 @@
 /** The ONNX bytes of the comparison, read back by a reader of protobuf's own rules. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { encodeModel, integerField, joinBytes, lengthField } from '../../scripts/peers.onnx.ts'
-import { modelGraph, productGraph } from '../../scripts/peers.onnx.graphs.ts'
-import { drawTensor } from '../../scripts/peers.numbers.ts'
-import { describeModel, describeProduct } from '../../scripts/peers.work.ts'
+import { encodeModel, integerField, joinBytes, lengthField } from '../../scripts/peers/onnx.ts'
+import { modelGraph, productGraph } from '../../scripts/peers/onnx.graphs.ts'
+import { drawTensor } from '../../scripts/peers/numbers.ts'
+import { describeModel, describeProduct } from '../../scripts/peers/work.ts'
 
 type Field = { number: number; value: number | Uint8Array }
 

@@ -5,19 +5,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { listBars } from '../../scripts/peers.bars.ts'
-import { kerf, listCases, pickBatches, productName } from '../../scripts/peers.cases.ts'
-import type { Case, Contender } from '../../scripts/peers.cases.ts'
-import type { Installed } from '../../scripts/peers.install.ts'
-import { checkOutput, checkOutputs, chooseReference, drawTensor, findDifference, seedOf } from '../../scripts/peers.numbers.ts'
-import { encodeModule } from '../../scripts/peers.peak.ts'
-import type { Prepared } from '../../scripts/peers.protocol.ts'
-import type { Measured } from '../../scripts/peers.ratio.ts'
-import { compareRounds, findFastest, gigaflops, median, shareRounds } from '../../scripts/peers.ratio.ts'
-import { runCase } from '../../scripts/peers.rounds.ts'
-import { BEGIN, END, formatAbsences, formatTable, replaceTable } from '../../scripts/peers.table.ts'
-import type { Work } from '../../scripts/peers.work.ts'
-import { describeBlock, describeProduct } from '../../scripts/peers.work.ts'
+import { listBars } from '../../scripts/peers/bars.ts'
+import { kerf, listCases, pickBatches, productName } from '../../scripts/peers/cases.ts'
+import type { Case, Contender } from '../../scripts/peers/cases.ts'
+import type { Installed } from '../../scripts/peers/install.ts'
+import { checkOutput, checkOutputs, chooseReference, drawTensor, findDifference, seedOf } from '../../scripts/peers/numbers.ts'
+import { encodeModule } from '../../scripts/peers/peak.ts'
+import type { Prepared } from '../../scripts/peers/protocol.ts'
+import type { Measured } from '../../scripts/peers/ratio.ts'
+import { compareRounds, findFastest, gigaflops, median, shareRounds } from '../../scripts/peers/ratio.ts'
+import { runCase } from '../../scripts/peers/rounds.ts'
+import { BEGIN, END, formatAbsences, formatTable, replaceTable } from '../../scripts/peers/table.ts'
+import type { Work } from '../../scripts/peers/work.ts'
+import { describeBlock, describeProduct } from '../../scripts/peers/work.ts'
 import { skipTest } from '../skip.ts'
 
 const PYTHON = '/usr/bin/python3'
@@ -76,15 +76,15 @@ test('the reference is what most agree on', () => {
 })
 
 test('Kerf computes what the definition says', () => {
-  const replies = ask(process.execPath, ['--import', 'tsx', 'scripts/peers.kerf.ts'], PRODUCTS.map(prepare))
+  const replies = ask(process.execPath, ['--import', 'tsx', 'scripts/peers/kerf.ts'], PRODUCTS.map(prepare))
   PRODUCTS.forEach((work, index) => assert.is(findDifference(replies[index].checks, { out: checkOutput(multiply(work)) }, 1e-5), undefined))
 })
 
 test('PyTorch draws the same numbers and computes the same products, and the same ragged block, padded', () => {
   if (spawnSync(PYTHON, ['-c', 'import numpy, torch']).status !== 0) return skipTest(`${PYTHON} has no torch with numpy`)
   const works = [...PRODUCTS, RAGGED]
-  const theirs = ask(PYTHON, ['scripts/peers.torch.py'], works.map(prepare))
-  const ours = ask(process.execPath, ['--import', 'tsx', 'scripts/peers.kerf.ts'], works.map(prepare))
+  const theirs = ask(PYTHON, ['scripts/peers/torch.py'], works.map(prepare))
+  const ours = ask(process.execPath, ['--import', 'tsx', 'scripts/peers/kerf.ts'], works.map(prepare))
   works.forEach((_, index) => assert.is(findDifference(theirs[index].checks, ours[index].checks, 1e-4), undefined))
   assert.is(Object.keys(ours[3].checks).length, 6)
 })

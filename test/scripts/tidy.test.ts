@@ -1,9 +1,9 @@
 /** Each rule of tidy on a small tree that breaks it once, and on what only looks like it. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkTree } from '../../scripts/tidy.rules.ts'
-import { findImports, maskSource } from '../../scripts/tidy.scan.ts'
-import { describeViolation } from '../../scripts/tidy.violation.ts'
+import { checkTree } from '../../scripts/tidy/rules.ts'
+import { findImports, maskSource } from '../../scripts/tidy/scan.ts'
+import { describeViolation } from '../../scripts/tidy/violation.ts'
 
 const CLEAN: Readonly<Record<string, string>> = {
   'LICENSE': 'Apache License\n',

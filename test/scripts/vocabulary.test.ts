@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { countWords, specialTokens, splitPieces, splitWords, trainVocabulary } from '../../scripts/vocabulary.ts'
+import { countWords, specialTokens, splitPieces, splitWords, trainVocabulary } from '../../scripts/base/vocabulary.ts'
 
 const text = ['I feel happy, so happy today!', 'happiness is feeling happy', 'She felt sad; sadness is not happiness.', 'CAFÉ café cafe']
 const size = 90

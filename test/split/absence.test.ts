@@ -2,7 +2,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
-import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import type { Executor } from '../../runtime/split/executor.ts'
 import { RETURNS_MAX } from '../../runtime/split/greeting.ts'
 import { refusalOf } from '../refusal.ts'
@@ -44,7 +45,7 @@ function breakOnce(client: number, { direction, types, step, fate }: Moment): Wa
   }
 }
 
-function contractOf(scheme: Scheme, changes: Partial<Contract> = {}): Contract {
+function contractOf(scheme: SchemeName, changes: Partial<Contract> = {}): Contract {
   return makeContract({ scheme, cuts: scheme === 'fl' ? [LAYERS, LAYERS] : [1, 2], ...changes })
 }
 

@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { Random } from '../../runtime/random.ts'
 import { createRandom } from '../../runtime/random.ts'
-import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { NAME_CHARS_MAX } from '../../runtime/split/contract.ts'
 import { RETURNS_MAX } from '../../runtime/split/greeting.ts'
 import { encodeFrame } from '../../runtime/wire/frame.ts'
@@ -18,15 +19,15 @@ import { trainFederated } from './reference.ts'
 
 type Forge = (bytes: Uint8Array) => Uint8Array | Uint8Array[]
 /** One lie in the frame of that type and step. */
-type Lie = { what: string; code: string; type: string; step: number; forge: Forge; scheme?: Scheme; direction?: Direction }
+type Lie = { what: string; code: string; type: string; step: number; forge: Forge; scheme?: SchemeName; direction?: Direction }
 
 const undisturbed = new Map<string, Promise<Outcome>>()
 
-function contractOf(scheme: Scheme): Contract {
+function contractOf(scheme: SchemeName): Contract {
   return makeContract({ scheme, cuts: scheme === 'fl' ? [LAYERS, LAYERS, LAYERS] : [2, 1, 3], checkpointEvery: 2 })
 }
 
-function outcomeOf(scheme: Scheme): Promise<Outcome> {
+function outcomeOf(scheme: SchemeName): Promise<Outcome> {
   const outcome = undisturbed.get(scheme) ?? train({ contract: contractOf(scheme) })
   undisturbed.set(scheme, outcome)
   return outcome

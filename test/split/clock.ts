@@ -1,16 +1,16 @@
 /** A host whose time stands still until a test moves it, so that no device is late by accident. */
-import type { Host } from '../../runtime/split/host.ts'
+import type { Clock } from '../../runtime/host/clock.ts'
 
-export type TestHost = Host & {
+export type TestClock = Clock & {
   /** Moves time on and calls what falls due. */
   advance(ms: number): void
 }
 
-export function createTestHost(): TestHost {
+export function createTestClock(): TestClock {
   let now = 0
   const timers = new Set<{ at: number; done: () => void }>()
   return {
-    clock: () => now,
+    now: () => now,
     turn: () => new Promise((resolve) => { setImmediate(resolve) }),
     after(ms, done) {
       const timer = { at: now + ms, done }

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BUILDS } from '../kernels.ts'
-import type { Scheme } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { expectBits } from './bits.ts'
 import { sortLosses, train } from './harness.ts'
 import { LAYERS, makeContract, makeInitial, makeShares } from './model.ts'
@@ -34,7 +34,7 @@ test('scalar and simd give the same bits in every scheme', async () => {
 test('kerf, sfl and fl give the same bits with several clients, and those of FedAvg by hand', async () => {
   const contract = makeContract({ cuts: [1, 2, 3], steps: 7 })
   const expected = await trainFederated(contract, makeShares(3), await makeInitial(contract.seed))
-  const cases: [Scheme, number[]][] = [['kerf', [1, 2, 3]], ['kerf', [2, 2, 2]], ['sfl', [3, 1, 2]], ['fl', [4, 4, 4]]]
+  const cases: [SchemeName, number[]][] = [['kerf', [1, 2, 3]], ['kerf', [2, 2, 2]], ['sfl', [3, 1, 2]], ['fl', [4, 4, 4]]]
   for (const [scheme, cuts] of cases) expectBits((await train({ contract: { ...contract, scheme, cuts } })).vector, expected, `${scheme} ${cuts}`)
 })
 

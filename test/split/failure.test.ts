@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
-import type { Scheme } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import type { Executor } from '../../runtime/split/executor.ts'
 import type { Setup } from './harness.ts'
 import { openScene } from './harness.ts'
@@ -35,7 +35,7 @@ function breakAt(method: 'step' | 'read' | 'write', count: number): (executor: E
   })
 }
 
-function contractOf(scheme: Scheme) {
+function contractOf(scheme: SchemeName) {
   return makeContract({ scheme, cuts: scheme === 'fl' ? [LAYERS, LAYERS] : [1, 2], checkpointEvery: 1 })
 }
 

@@ -1,7 +1,7 @@
 /** What passes the links: one step in flight, bytes that add up, codecs that spare them, inboxes that end a flood. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Scheme } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { INBOX_FRAMES_MAX, createInbox, createLinkPair } from '../../runtime/split/link.ts'
 import type { Codec } from '../../runtime/wire/codec.ts'
 import type { Outcome } from './harness.ts'
@@ -47,7 +47,7 @@ test('a link pair joins two ends; a flood closes both', async () => {
   assert.is(await left.receive(), null)
 })
 
-const SCHEMES: readonly Scheme[] = ['kerf', 'sl', 'sfl', 'splitlora', 'fl']
+const SCHEMES: readonly SchemeName[] = ['kerf', 'sl', 'sfl', 'splitlora', 'fl']
 
 for (const scheme of SCHEMES) {
   test(`${scheme}: a device has at most one step in flight, and every byte is accounted for`, async () => {

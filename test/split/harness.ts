@@ -6,7 +6,7 @@ import { KerfError } from '../../runtime/error.ts'
 import type { Run, RunResult } from '../../runtime/federation/run.ts'
 import { startRun } from '../../runtime/federation/run.ts'
 import type { Kernel, KernelBuild } from '../../runtime/kernel/load.ts'
-import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
 import { ADAMW } from '../../runtime/model/stage.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
 import type { DeviceOptions, Provisions } from '../../runtime/split/device.ts'
@@ -19,8 +19,8 @@ import type { SchedulerName } from '../../runtime/split/schedule.ts'
 import type { Crc32c, FrameType } from '../../runtime/wire/frame.ts'
 import { FRAME_TYPES } from '../../runtime/wire/frame.ts'
 import { openKernelBuild } from '../kernels.ts'
-import type { TestHost } from './clock.ts'
-import { createTestHost } from './clock.ts'
+import type { TestClock } from './clock.ts'
+import { createTestClock } from './clock.ts'
 import { FINGERPRINT, RUN, config, makeInitial, makeShares, openChecksum, weights } from './model.ts'
 
 export const DEADLINE_MS = 1000
@@ -59,7 +59,7 @@ export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'progr
 
 export type Scene = {
   run: Run
-  host: TestHost
+  clock: TestClock
   crc32c: Crc32c
   contract: Contract
   steps: Step[]
@@ -146,14 +146,14 @@ export async function openScene(setup: Setup): Promise<Scene> {
   const { contract, build = 'simd', scheduler = 'longest-backward', shares = makeShares(contract.cuts.length), slowExecutors = false } = setup
   const [kernel, crc32c] = [await openKernelBuild(build), await openChecksum()]
   const initial = setup.initial ?? await makeInitial(contract.seed, build)
-  const host = createTestHost()
+  const clock = createTestClock()
   const steps: Step[] = [], events: string[] = [], passages: Passage[] = []
   const saves: Scene['saves'] = [], intervals: Scene['intervals'] = []
   const wrap = (executor: Executor) => (setup.wrapExecutor ?? ((same: Executor) => same))(slowExecutors ? slowDown(executor) : executor)
   const run = startRun({
-    contract, config, kernel, crc32c, host, run: RUN, scheduler, deadlineMs: DEADLINE_MS, joinDeadlineMs: 60 * DEADLINE_MS, initial,
+    contract, config, kernel, crc32c, clock, run: RUN, scheduler, deadlineMs: DEADLINE_MS, joinDeadlineMs: 60 * DEADLINE_MS, initial,
     openExecutor: async (spec) => wrap(await openExecutor(kernel, spec, weights,
-      { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }, host.clock)),
+      { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }, clock.now)),
     resume: setup.resume ? { bytes: setup.resume, field: 'checkpoint' } : undefined,
     async save(bytes, step) {
       await setup.save?.(bytes, step)
@@ -178,21 +178,21 @@ export async function openScene(setup: Setup): Promise<Scene> {
   const states = () => run.server.members.map(({ client, turn, step, ready }) => `${client} ${turn} at ${step}${ready ? '' : ' absent'}`)
   const state = () => [...states(), ...events].join('; ')
   return {
-    run, host, crc32c, contract, steps, events, saves, intervals, passages, connect,
-    join: (client, options = {}) => joinDevice(client, options, options.link ?? connect(client, options.watch), { host, kernel, crc32c }, shares[client]),
+    run, clock, crc32c, contract, steps, events, saves, intervals, passages, connect,
+    join: (client, options = {}) => joinDevice(client, options, options.link ?? connect(client, options.watch), { clock, kernel, crc32c }, shares[client]),
     until(condition, what) {
-      const look = async () => { while (!condition()) await host.turn() }
+      const look = async () => { while (!condition()) await clock.turn() }
       return orHang(look(), () => `${what}; ${state()}`)
     },
     async wait(ms) {
       const quiet = async () => {
         for (let still = 0, seen = -1; still < 50; still = passages.length === seen ? still + 1 : 0) {
           seen = passages.length
-          await host.turn()
+          await clock.turn()
         }
       }
       await quiet()
-      host.advance(ms)
+      clock.advance(ms)
       await quiet()
     },
     finish: () => orHang(run.result, state),
@@ -201,7 +201,7 @@ export async function openScene(setup: Setup): Promise<Scene> {
 
 async function joinDevice(
   client: number, { name = `device ${client}`, client: wanted = client, progress, provide = (same) => same }: JoinOptions,
-  link: Link, party: { host: TestHost; kernel: Kernel; crc32c: Crc32c }, data: TokenizedDataset,
+  link: Link, party: { clock: TestClock; kernel: Kernel; crc32c: Crc32c }, data: TokenizedDataset,
 ): Promise<Ending> {
   try {
     const done = await runDevice({

@@ -7,7 +7,8 @@ import { PAGE_BYTES } from '../../runtime/kernel/load.ts'
 import { sumPurposes } from '../../runtime/kernel/plan.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import { planStage } from '../../runtime/model/plan.ts'
-import type { Scheme, Share } from '../../runtime/split/contract.ts'
+import type { Share } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { openKernelBuild } from '../kernels.ts'
 import { train } from './harness.ts'
 import { LABELS, LAYERS, adapter, config, makeContract } from './model.ts'
@@ -22,7 +23,7 @@ function setBytes(cut: number): number {
 }
 
 /** Bytes before they are rounded up to pages, stage by stage. */
-function usedBytes(scheme: Scheme, cuts: readonly number[], kernel: Kernel): number[] {
+function usedBytes(scheme: SchemeName, cuts: readonly number[], kernel: Kernel): number[] {
   const contract = makeContract({ scheme, cuts })
   return serverSpecs(config, contract, cuts.map(() => share)).map((spec) => planStage(spec, kernel.exports).memory.usedBytes)
 }

@@ -1,9 +1,9 @@
 /** A model of four small blocks in memory, its sentences and a run's contract: a whole run takes a few milliseconds. */
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { KernelBuild } from '../../runtime/kernel/load.ts'
-import { initialVector } from '../../runtime/federation/initial.ts'
+import { initialVector } from '../../runtime/model/initial.ts'
 import type { ModelConfig } from '../../runtime/model/config.ts'
-import type { TokenizedDataset } from '../../runtime/model/dataset.ts'
+import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
 import { countOf, layoutOf } from '../../runtime/model/layout.ts'
 import { blockTensors, embeddingTensors, poolerTensors } from '../../runtime/model/names.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'

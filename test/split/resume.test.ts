@@ -1,18 +1,19 @@
 /** Promise 2: one seed gives one result, and a run stopped at any saved checkpoint and resumed gives the same. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { refusalOf } from '../refusal.ts'
 import { expectBits, expectOtherBits } from './bits.ts'
 import { openScene, sortLosses, train } from './harness.ts'
 import { LAYERS, makeContract } from './model.ts'
 
-const SCHEMES: readonly [Scheme, number[]][] = [
+const SCHEMES: readonly [SchemeName, number[]][] = [
   ['kerf', [1, 2]], ['kerf', [2]], ['sl', [2, 1]], ['sl', [2]], ['sfl', [1, 2]], ['splitlora', [1, 2]], ['splitlora', [2, 1, 1]], ['splitlora', [1]],
   ['fl', [LAYERS, LAYERS]], ['central', [LAYERS]],
 ]
 
-function contractOf(scheme: Scheme, cuts: number[], checkpointEvery: number): Contract {
+function contractOf(scheme: SchemeName, cuts: number[], checkpointEvery: number): Contract {
   return makeContract({ scheme, cuts, checkpointEvery, steps: 8, interval: 5 })
 }
 

@@ -1,16 +1,17 @@
 /** Each scheme trains, and by its own rule: compared with plain loops over stages. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Contract, Scheme } from '../../runtime/split/contract.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
+import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { expectBits, expectOtherBits } from './bits.ts'
 import type { Outcome } from './harness.ts'
 import { train } from './harness.ts'
 import { LAYERS, makeContract, makeInitial, makeShares } from './model.ts'
 import { trainFederated, trainInTurns, trainShared } from './reference.ts'
 
-const SCHEMES: Scheme[] = ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central']
+const SCHEMES: SchemeName[] = ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central']
 
-function contractOf(scheme: Scheme, changes: Partial<Contract> = {}): Contract {
+function contractOf(scheme: SchemeName, changes: Partial<Contract> = {}): Contract {
   const cuts = scheme === 'central' ? [LAYERS] : scheme === 'fl' ? [LAYERS, LAYERS] : [1, 2]
   return makeContract({ scheme, cuts, ...changes })
 }

@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Report } from '../../runtime/federation/report.ts'
+import type { Report } from '../../runtime/report/report.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { makeTinyData } from '../tiny.ts'
 import {

@@ -4,8 +4,8 @@ import { refuse } from '../../../runtime/error.ts'
 import { runBench } from '../../../runtime/bench/bench.ts'
 import { QUICK, THOROUGH } from '../../../runtime/bench/measure.ts'
 import { PRESETS, drawWeights, presetConfig } from '../../../runtime/bench/presets.ts'
-import type { HostInfo } from '../../../runtime/bench/profile.ts'
-import { formatProfile } from '../../../runtime/bench/profile.ts'
+import type { HostInfo } from '../../../runtime/model/profile.ts'
+import { formatProfile } from '../../../runtime/model/profile.ts'
 import { formatBench } from '../../../runtime/bench/table.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../../runtime/kernel/load.ts'
@@ -14,7 +14,7 @@ import type { ModelConfig } from '../../../runtime/model/config.ts'
 import type { Weights } from '../../../runtime/model/weights.ts'
 import type { Command, Flags } from '../flags.ts'
 import { MODEL_FLAGS } from '../flags.ts'
-import { ENGINE, findAsset, host, readBytes } from '../host.ts'
+import { ENGINE, findAsset, clock, readBytes } from '../host.ts'
 import { describeInterrupt } from '../interrupt.ts'
 import { KERNEL_FLAGS, STAGE_FLAGS, openNodeKernel } from '../kernel.ts'
 import { modelDirectory, openModel } from '../model.ts'
@@ -62,10 +62,10 @@ export const benchCommand: Command = {
     }
     for (const note of notes) process.stderr.write(`${note}\n`)
     describeInterrupt(() => 'interrupted, nothing measured in full')
-    const progress = createProgress(process.stderr, { now: host.clock })
+    const progress = createProgress(process.stderr, { now: clock.now })
     try {
       const profile = await runBench({
-        kernel, kernelBytes: readBytes(findAsset(`kerf.${kernel.build}.wasm`)).length, host: describeHost(), timer: host, options: quick ? QUICK : THOROUGH,
+        kernel, kernelBytes: readBytes(findAsset(`kerf.${kernel.build}.wasm`)).length, host: describeHost(), timer: clock, options: quick ? QUICK : THOROUGH,
         name, shape, weights, quick, on: progress.update,
       })
       progress.end()

@@ -1,15 +1,16 @@
 /** `kerf eval`: how well a trained model labels a file. */
-import { EVALUATION_BATCH, openEvaluator } from '../../../runtime/federation/evaluate.ts'
-import type { Evaluation } from '../../../runtime/federation/evaluate.ts'
-import { formatScores, majorityShare, scoreLabels } from '../../../runtime/federation/scores.ts'
+import { EVALUATION_BATCH, openEvaluator } from '../../../runtime/model/evaluate.ts'
+import type { Evaluation } from '../../../runtime/model/evaluate.ts'
+import { majorityShare, scoreLabels } from '../../../runtime/model/scores.ts'
+import { formatScores } from '../../../runtime/report/scores.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
-import type { TokenizedDataset } from '../../../runtime/model/dataset.ts'
-import { longestOf } from '../../../runtime/split/sampler.ts'
+import type { TokenizedDataset } from '../../../runtime/data/dataset.ts'
+import { longestOf } from '../../../runtime/data/sampler.ts'
 import { encodeSafetensors } from '../../../runtime/wire/safetensors.ts'
 import { readMaxLength } from '../setting.ts'
 import type { Command } from '../flags.ts'
 import { LENGTH_FLAGS } from '../flags.ts'
-import { host, saveAtomic } from '../host.ts'
+import { clock, saveAtomic } from '../host.ts'
 import type { OpenedKernel } from '../kernel.ts'
 import { openNodeKernel } from '../kernel.ts'
 import { bundledData, openTokenizer, readTokens } from '../model.ts'
@@ -18,12 +19,12 @@ import type { Trained } from '../trained.ts'
 import { TRAINED_FLAGS, openTrained } from '../trained.ts'
 
 async function measure({ kernel, stage }: OpenedKernel, { model, labels, adapter }: Trained, data: TokenizedDataset): Promise<Evaluation> {
-  const progress = createProgress(process.stderr, { now: host.clock })
+  const progress = createProgress(process.stderr, { now: clock.now })
   const batches = Math.ceil(data.sequences.length / EVALUATION_BATCH)
   let done = 0
   const turn = async () => {
     progress.update(++done, batches, `batches of ${EVALUATION_BATCH} texts`)
-    await host.turn()
+    await clock.turn()
   }
   try {
     const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longestOf(data), { ...stage, turn })

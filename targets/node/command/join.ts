@@ -1,15 +1,15 @@
 /** `kerf join`: one device of a run, over WebSocket; comes back by itself when the connection breaks. */
 import { WebSocket } from 'ws'
 import { KerfError, refuse } from '../../../runtime/error.ts'
-import { parsePartition, partition, selectSamples } from '../../../runtime/federation/partition.ts'
+import { parsePartition, partition, selectSamples } from '../../../runtime/data/partition.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../../runtime/kernel/load.ts'
-import type { TokenizedDataset } from '../../../runtime/model/dataset.ts'
+import type { TokenizedDataset } from '../../../runtime/data/dataset.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
 import { runDevice } from '../../../runtime/split/device.ts'
 import type { Command, Flags } from '../flags.ts'
 import { MODEL_FLAGS } from '../flags.ts'
-import { host, linkSocket } from '../host.ts'
+import { clock, linkSocket } from '../host.ts'
 import { describeInterrupt } from '../interrupt.ts'
 import { KERNEL_FLAGS, MEMORY_FLAG, RECOMPUTE_FLAG, STAGE_FLAGS, openNodeKernel, readMemory } from '../kernel.ts'
 import type { Model } from '../model.ts'
@@ -69,10 +69,10 @@ export const joinCommand: Command = {
     const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
     const retryMs = 1000 * flags.number('retry-seconds', 0, true)
     const memoryBytes = readMemory(flags)
-    const progress = createProgress(process.stderr, { now: host.clock })
+    const progress = createProgress(process.stderr, { now: clock.now })
     let welcomes = 0
     const attend = (socket: WebSocket) => runDevice({
-      name, client, link: linkSocket(socket), host, kernel, crc32c, stage, memoryBytes,
+      name, client, link: linkSocket(socket), clock, kernel, crc32c, stage, memoryBytes,
       async provide(contract, number) {
         const data = readShare(flags, kernel, model, contract, number)
         if (welcomes++ === 0) opened.lines.forEach(progress.note)
@@ -88,7 +88,7 @@ export const joinCommand: Command = {
       progress.end()
       return 'interrupted: the same command comes back to the run while it lasts'
     })
-    let lostMs = host.clock()
+    let lostMs = clock.now()
     for (;;) {
       const socket = await dial(url)
       if (socket) {
@@ -98,11 +98,11 @@ export const joinCommand: Command = {
         if (ended) break
         if (welcomes > before) {
           progress.note('connection lost')
-          lostMs = host.clock()
+          lostMs = clock.now()
         }
       }
-      if (host.clock() - lostMs >= retryMs) refuse('join-lost', 'address', `a server within ${retryMs / 1000} s`, url)
-      await new Promise<void>((resolve) => { host.after(RETRY_MS, resolve) })
+      if (clock.now() - lostMs >= retryMs) refuse('join-lost', 'address', `a server within ${retryMs / 1000} s`, url)
+      await new Promise<void>((resolve) => { clock.after(RETRY_MS, resolve) })
     }
     progress.end()
   },

@@ -1,16 +1,17 @@
 /** `kerf plan`: what a run takes, before anything runs. Reads config.json alone. */
 import { basename, join } from 'node:path'
 import { refuse } from '../../../runtime/error.ts'
-import { parseProfile } from '../../../runtime/bench/profile.ts'
-import type { ForecastInput, SchemeForecast } from '../../../runtime/federation/forecast.ts'
-import { forecastRun } from '../../../runtime/federation/forecast.ts'
-import type { Device, StepSeconds } from '../../../runtime/federation/forecast.seconds.ts'
-import { doubtSeconds, estimateSteps, formatSteps } from '../../../runtime/federation/forecast.seconds.ts'
-import { FORECAST_LEGEND, formatForecast } from '../../../runtime/federation/forecast.table.ts'
+import { parseProfile } from '../../../runtime/model/profile.ts'
+import type { ForecastInput, SchemeForecast } from '../../../runtime/forecast/forecast.ts'
+import { forecastRun } from '../../../runtime/forecast/forecast.ts'
+import type { Device, StepSeconds } from '../../../runtime/forecast/seconds.ts'
+import { doubtSeconds, estimateSteps, formatSteps } from '../../../runtime/forecast/seconds.ts'
+import { FORECAST_LEGEND, formatForecast } from '../../../runtime/forecast/table.ts'
 import { createChecksum } from '../../../runtime/kernel/checksum.ts'
-import { LABELS_MAX, parseConfig } from '../../../runtime/model/config.ts'
+import { LABELS_MAX } from '../../../runtime/data/labels.ts'
+import { parseConfig } from '../../../runtime/model/config.ts'
 import type { StageOptions } from '../../../runtime/model/plan.ts'
-import { SCHEMES } from '../../../runtime/split/contract.ts'
+import { SCHEME_DEFAULT, SCHEME_NAMES } from '../../../runtime/split/scheme.ts'
 import { CODECS } from '../../../runtime/wire/codec.ts'
 import { RUN_FLAGS, readMaxLength } from '../setting.ts'
 import type { Command, FlagTable, Flags } from '../flags.ts'
@@ -80,7 +81,7 @@ export const planCommand: Command = {
     ...STAGE_FLAGS,
     ...RECOMPUTE_FLAG,
     ...MEMORY_FLAG,
-    scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` },
+    scheme: { type: 'string', value: 'NAME', default: SCHEME_DEFAULT, help: `${SCHEME_NAMES.join(', ')}, a list of them, or all` },
     ...runFlags(),
     lengths: { type: 'string', value: 'TOKENS', help: 'tokens of each text in a step; --max-length unless given' },
     labels: RUN_FLAGS.labels,

@@ -5,13 +5,14 @@ import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { WebSocketServer } from 'ws'
 import { refuse } from '../../../runtime/error.ts'
-import { SCHEMES, activationExpectation, adapterExpectation, bodyBytesMax, stateExpectation } from '../../../runtime/split/contract.ts'
+import { activationExpectation, adapterExpectation, bodyBytesMax, stateExpectation } from '../../../runtime/split/contract.ts'
+import { SCHEME_DEFAULT, SCHEME_NAMES, schemeOf } from '../../../runtime/split/scheme.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
 import { PRELUDE_BYTES } from '../../../runtime/wire/limits.ts'
 import type { Connect } from '../conduct.ts'
 import { conduct } from '../conduct.ts'
 import type { Command } from '../flags.ts'
-import { host, linkSocket } from '../host.ts'
+import { clock, linkSocket } from '../host.ts'
 import { writeReport } from '../output.ts'
 import type { Setting } from '../setting.ts'
 import { RUN_FLAGS, makeContract, openSetting } from '../setting.ts'
@@ -37,7 +38,7 @@ function takeSockets(server: HttpServer, connectionsMax: number, maxPayload: num
   server.maxConnections = connectionsMax
   const stopClocks = new WeakMap<Socket, () => void>()
   server.on('connection', (connection) => {
-    const stopClock = host.after(HELLO_MS, () => connection.destroy())
+    const stopClock = clock.after(HELLO_MS, () => connection.destroy())
     stopClocks.set(connection, stopClock)
     connection.once('close', stopClock)
   })
@@ -83,7 +84,7 @@ function listen(setting: Setting): Connect {
 export const serveCommand: Command = {
   summary: 'hold the server of a run; devices join it over WebSocket',
   flags: {
-    scheme: { type: 'string', value: 'NAME', default: 'kerf', help: SCHEMES.join(', ') },
+    scheme: { type: 'string', value: 'NAME', default: SCHEME_DEFAULT, help: SCHEME_NAMES.join(', ') },
     host: { type: 'string', value: 'ADDRESS', default: '127.0.0.1', help: 'address to listen on' },
     port: { type: 'string', value: 'PORT', default: '7700', help: 'port to listen on; 0 takes a free one' },
     'join-seconds': { type: 'string', value: 'S', default: '600', help: 'how long to wait for all devices' },
@@ -91,9 +92,9 @@ export const serveCommand: Command = {
   },
   async run(flags) {
     const setting = await openSetting(flags)
-    const scheme = flags.choice('scheme', SCHEMES)
+    const scheme = flags.choice('scheme', SCHEME_NAMES)
     // A run of one client has no aggregation to start again from, so its states travel at each interval.
-    const alone = scheme === 'central' || flags.integer('clients', 1) === 1
+    const alone = schemeOf({ scheme }).pooled || flags.integer('clients', 1) === 1
     const every = flags.has('checkpoint-every') ? flags.integer('checkpoint-every', 0) : alone ? flags.integer('interval', 1) : 0
     const contract = makeContract(setting, scheme, every)
     const report = await conduct(setting, contract, flags.text('out'), listen(setting))

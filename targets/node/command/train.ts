@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import * as Comlink from 'comlink'
 import { KerfError } from '../../../runtime/error.ts'
-import { parsePartition, partition, selectSamples } from '../../../runtime/federation/partition.ts'
-import { SCHEMES } from '../../../runtime/split/contract.ts'
+import { parsePartition, partition, selectSamples } from '../../../runtime/data/partition.ts'
+import { SCHEME_DEFAULT, SCHEME_NAMES } from '../../../runtime/split/scheme.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
 import { batchSize, deviceSpec, fitDevice, shareThreads } from '../../../runtime/split/device.ts'
 import type { Connect } from '../conduct.ts'
@@ -27,14 +27,14 @@ function checkMemory({ kernel, model, train, stage, memoryBytes }: Setting, cont
   if (memoryBytes === undefined) return
   shares.forEach((share, client) => {
     const spec = deviceSpec(model.config, contract, contract.cuts[client], batchSize(selectSamples(train, share), contract.batch))
-    fitDevice(spec, { stage: shareThreads(stage, contract.scheme), memoryBytes }, kernel.exports)
+    fitDevice(spec, { stage: shareThreads(stage, contract), memoryBytes }, kernel.exports)
   })
 }
 
 /** Starts a worker for each device and joins it to the server by a message port. */
 function connectWorkers({ kernel, model, train, stage: asked, memoryBytes }: Setting, shares: readonly number[][]): Connect {
-  return async ({ server }, { scheme }) => {
-    const stage = shareThreads(asked, scheme)
+  return async ({ server }, contract) => {
+    const stage = shareThreads(asked, contract)
     let fail: (error: Error) => void
     const failed = new Promise<never>((_, reject) => { fail = reject })
     const workers = shares.map((share, client) => {
@@ -55,7 +55,7 @@ function connectWorkers({ kernel, model, train, stage: asked, memoryBytes }: Set
 export const trainCommand: Command = {
   summary: 'fine-tune over simulated devices, each a worker with its own kernel and memory',
   flags: {
-    scheme: { type: 'string', value: 'NAME', default: 'kerf', help: `${SCHEMES.join(', ')}, a list of them, or all` },
+    scheme: { type: 'string', value: 'NAME', default: SCHEME_DEFAULT, help: `${SCHEME_NAMES.join(', ')}, a list of them, or all` },
     ...RUN_FLAGS,
     ...MEMORY_FLAG,
     // A worker that is silent computes; one that has failed says so.

@@ -1,9 +1,0 @@
-/** What a target hands in: a clock, timers and a turn of its event loop. */
-export type Host = {
-  /** Milliseconds from one start for all parties of a machine; for accounts only, never for results. */
-  clock(): number
-  /** Lets messages that have arrived be taken in. */
-  turn(): Promise<void>
-  /** Calls `done` after `ms` unless the returned function is called first. */
-  after(ms: number, done: () => void): () => void
-}
