@@ -27,9 +27,10 @@ import type { KernelBuild } from '../runtime/kernel/load.ts'
 import { loadKernel } from '../runtime/kernel/load.ts'
 import { layoutOf } from '../runtime/model/layout.ts'
 import type { AdapterConfig } from '../runtime/model/peft.ts'
-import { findAsset, readBytes } from '../targets/node/host.ts'
-import { modelDirectory, openModel, openTokenizer, writeAdapter } from '../targets/node/model.ts'
+import { createHost, findAsset } from '../targets/node/host.ts'
+import { modelDirectory, openModel, openTokenizer, writeAdapter } from '../runtime/program/model.ts'
 
+const { files } = createHost()
 const BUILDS: readonly KernelBuild[] = ['scalar', 'simd']
 const SAMPLES = 7
 const WARM_RUNS = 21
@@ -49,10 +50,10 @@ async function timeMs<T>(work: () => T | Promise<T>): Promise<{ result: T; ms: n
 
 /** Kernel, model and an untrained adapter, as `kerf infer` has them, and what two of the steps took. */
 async function openAll(build: KernelBuild) {
-  const bytes = readBytes(findAsset(`kerf.${build}.wasm`))
+  const bytes = readFileSync(findAsset(`kerf.${build}.wasm`))
   const compile = await timeMs(() => loadKernel(bytes, build))
   const kernel = compile.result
-  const model = await openModel(modelDirectory(undefined), createChecksum(kernel))
+  const model = await openModel(files, modelDirectory(files, undefined), createChecksum(kernel))
   const layout = layoutOf(model.config, ADAPTER, LABELS.length, 0, model.config.layers)
   const vector = initialVector(layout, 1, kernel.exports)
   const open = await timeMs(() => openEvaluator(kernel, model.config, model.weights, ADAPTER, LABELS.length, LENGTH_MAX))
@@ -62,7 +63,7 @@ async function openAll(build: KernelBuild) {
 /** Everything but `process`, in this process. */
 async function sampleHere(build: KernelBuild): Promise<Omit<Sample, 'process'>> {
   const { model, vector, evaluator, compileMs, openMs } = await openAll(build)
-  const ids = openTokenizer(model).encode(TEXT)
+  const ids = (await openTokenizer(files, model)).encode(TEXT)
   const run = () => timeMs(() => evaluator.classify(ids, vector))
   const first = await run()
   const warm: number[] = []
@@ -87,7 +88,7 @@ async function collectSamples(): Promise<Record<string, Sample[]>> {
   const directory = mkdtempSync(join(tmpdir(), 'kerf-bench-'))
   try {
     const { model, layout, vector } = await openAll('simd')
-    writeAdapter(directory, vector, layout, model, ADAPTER, LABELS)
+    await writeAdapter(files, directory, vector, layout, model, ADAPTER, LABELS)
     const samples: Record<string, Sample[]> = Object.fromEntries(BUILDS.map((build) => [build, []]))
     for (let index = 0; index < SAMPLES; index++) for (const build of BUILDS) samples[build].push(await sampleProcess(build, directory))
     return samples

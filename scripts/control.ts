@@ -24,7 +24,7 @@ import { Stage } from '../runtime/model/stage.ts'
 import type { TensorInput } from '../runtime/wire/safetensors.ts'
 import { encodeSafetensors } from '../runtime/wire/safetensors.ts'
 import { loadKernel } from '../runtime/kernel/load.ts'
-import { findAsset, readBytes } from '../targets/node/host.ts'
+import { findAsset } from '../targets/node/host.ts'
 import { initialWeights } from './base/pretrain.schedule.ts'
 
 const PRETRAINING_SEED = 1
@@ -51,7 +51,7 @@ function drawPooler(config: ModelConfig): TensorInput[] {
 /** A model directory like the bundled one, with the weights before the first step. */
 async function writeUntrained(directory: string): Promise<void> {
   const config = parseConfig(readFileSync(join(BUNDLED, 'config.json'), 'utf8'))
-  const kernel = await loadKernel(readBytes(findAsset('kerf.simd.wasm')), 'simd')
+  const kernel = await loadKernel(readFileSync(findAsset('kerf.simd.wasm')), 'simd')
   const stage = await Stage.blank(kernel, {
     config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], rows: 1, sequences: 1, longest: 1, head: false,
   })

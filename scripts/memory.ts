@@ -22,25 +22,26 @@ import { serverSpecs } from '../runtime/federation/run.ts'
 import type { Kernel } from '../runtime/kernel/load.ts'
 import { PAGE_BYTES } from '../runtime/kernel/load.ts'
 import type { ModelConfig } from '../runtime/model/config.ts'
-import { LABELS_MAX } from '../runtime/data/labels.ts'
 import { parseConfig } from '../runtime/model/config.ts'
 import { countOf } from '../runtime/model/layout.ts'
 import type { StageSpec } from '../runtime/model/plan.ts'
 import { planStage } from '../runtime/model/plan.ts'
 import { ADAMW } from '../runtime/model/stage.ts'
+import type { AdapterConfig } from '../runtime/model/peft.ts'
 import type { Weights } from '../runtime/model/weights.ts'
 import type { Contract } from '../runtime/split/contract.ts'
 import type { SchemeName } from '../runtime/split/scheme.ts'
-import { SCHEME_NAMES } from '../runtime/split/scheme.ts'
 import type { Executor } from '../runtime/split/executor.ts'
 import { openExecutor } from '../runtime/split/executor.ts'
-import { RUN_FLAGS, readMaxLength } from '../targets/node/setting.ts'
-import type { FlagTable, Flags } from '../targets/node/flags.ts'
-import { MODEL_FLAGS, formatHelp, parseFlags } from '../targets/node/flags.ts'
-import { findAsset, clock, readText } from '../targets/node/host.ts'
-import { KERNEL_FLAGS, openNodeKernel } from '../targets/node/kernel.ts'
-import { modelDirectory } from '../targets/node/model.ts'
-import { readCuts, readLora, readSchemes } from '../targets/node/options.ts'
+import { readText } from '../runtime/program/files.ts'
+import type { FlagTable } from '../runtime/program/flags.ts'
+import { formatHelp, parseFlags } from '../runtime/program/flags.ts'
+import { KERNEL_SETTINGS, openProgramKernel } from '../runtime/program/kernel.ts'
+import { limitLength, modelDirectory } from '../runtime/program/model.ts'
+import type { Settings } from '../runtime/program/settings.ts'
+import { flagTable, readSettings } from '../runtime/program/settings.ts'
+import { LABELS_ASSUMED, chooseLora, fitCuts, listSchemes } from '../runtime/program/shape.ts'
+import { createHost, findAsset } from '../targets/node/host.ts'
 
 /** What one process took: `plan` and `linear` are the stages' linear memories, planned and real; the others are growth. */
 export type Row = {
@@ -55,17 +56,20 @@ export type Row = {
 
 export type Pair = { scheme: SchemeName; devices: number }
 
-export const FLAGS: FlagTable = {
-  scheme: { type: 'string', value: 'NAME', default: 'all', help: `${SCHEME_NAMES.join(', ')}, a list of them, or all` },
-  devices: { type: 'string', value: 'N,N,…', default: '2,6,24', help: 'numbers of devices' },
-  ...MODEL_FLAGS, ...KERNEL_FLAGS,
-  ...Object.fromEntries((['cuts', 'batch', 'max-length', 'rank', 'alpha', 'targets'] as const).map((name) => [name, RUN_FLAGS[name]])),
-  lengths: { type: 'string', value: 'TOKENS', help: 'tokens of each text in a step; --max-length unless given' },
-  'labels-count': { type: 'string', value: 'N', default: '6', help: 'number of labels, where the model names none' },
-  here: { type: 'boolean', default: false, help: 'measure in this process: one scheme, one number of devices' },
-  json: { type: 'boolean', default: false, help: 'print the rows as JSON' },
+const NAMES = [
+  'scheme', 'model', ...KERNEL_SETTINGS, 'cuts', 'batch', 'maxLength', 'rank', 'alpha', 'targets', 'lengths', 'labelsCount', 'json',
+] as const
+export const TAKES = { names: NAMES, defaults: { scheme: 'all', labelsCount: String(LABELS_ASSUMED) } }
+
+type MemorySettings = Pick<Settings, (typeof NAMES)[number]>
+
+/** Those of this script alone. */
+const OWN: FlagTable = {
+  devices: { value: 'N,N,…', default: '2,6,24', help: 'numbers of devices' },
+  here: { default: false, help: 'measure in this process: one scheme, one number of devices' },
 }
 
+const host = createHost()
 const DEVICES_MAX = 4096
 const SWEEP_MS = 50
 const ROUNDS_MAX = 100
@@ -77,22 +81,21 @@ const ZEROS: Weights = {
   read: async (_name, shape) => ({ dtype: 'F32', data: new Uint8Array(4 * countOf(shape)) }),
 }
 
-function readPairs(flags: Flags): Pair[] {
-  const schemes = readSchemes(flags)
-  const counts = flags.list('devices').map(Number)
-  const wrong = counts.findIndex((count) => !Number.isInteger(count) || count < 1 || count > DEVICES_MAX)
-  if (wrong >= 0) refuse('flag-devices', `--devices[${wrong}]`, `a whole number of 1 … ${DEVICES_MAX}`, flags.list('devices')[wrong])
-  return schemes.flatMap((scheme) => counts.map((devices) => ({ scheme, devices })))
+function listPairs(settings: MemorySettings, devices: string): Pair[] {
+  const counts = devices.split(',')
+  const wrong = counts.findIndex((count) => !/^[1-9]\d*$/.test(count.trim()) || Number(count) > DEVICES_MAX)
+  if (wrong >= 0) refuse('flag-devices', `--devices[${wrong}]`, `a whole number of 1 … ${DEVICES_MAX}`, counts[wrong])
+  return listSchemes(settings).flatMap((scheme) => counts.map((count) => ({ scheme, devices: Number(count) })))
 }
 
 /** The server's stages when every device's largest batch has `tokens` rows for each of its texts. */
-export function planServer(flags: Flags, config: ModelConfig, scheme: SchemeName, devices: number): StageSpec[] {
-  const batch = flags.integer('batch', 1, 4096)
-  const longest = readMaxLength(flags, { config })
-  const tokens = flags.has('lengths') ? flags.integer('lengths', 1, longest) : longest
-  const count = config.labels.length || flags.integer('labels-count', 1, LABELS_MAX)
+export function planServer(settings: MemorySettings, config: ModelConfig, adapter: AdapterConfig, { scheme, devices }: Pair): StageSpec[] {
+  const { batch, labelsCount = LABELS_ASSUMED } = settings
+  const longest = limitLength(settings.maxLength, { config })
+  const tokens = Math.min(settings.lengths ?? longest, longest)
+  const count = config.labels.length || labelsCount
   const contract: Contract = {
-    scheme, batch, maxLength: longest, adapter: readLora(flags), cuts: readCuts(flags, devices, config.layers),
+    scheme, batch, maxLength: longest, adapter, cuts: fitCuts(settings, devices, config.layers),
     labels: Array.from({ length: count }, (_, index) => `LABEL_${index}`), learningRate: ADAMW.learningRate, weightDecay: ADAMW.weightDecay,
     codec: 'f32', partition: 'iid', seed: 0, steps: 1, interval: 1, checkpointEvery: 0, truncate: false, shuffle: false, fingerprint: 0,
   }
@@ -103,7 +106,7 @@ export function planServer(flags: Flags, config: ModelConfig, scheme: SchemeName
 /** One step of every adapter set over the largest batch. */
 async function touchStage(kernel: Kernel, spec: StageSpec): Promise<Executor> {
   const { rows, sequences, config } = spec
-  const executor = await openExecutor(kernel, spec, ZEROS, ADAMW, clock.now)
+  const executor = await openExecutor(kernel, spec, ZEROS, ADAMW, host.clock.now)
   const offsets = Int32Array.from({ length: sequences + 1 }, (_, index) => Math.floor((index * rows) / sequences))
   const activation = new Float32Array(rows * config.hiddenSize), labels = new Int32Array(sequences)
   for (const [set, begin] of spec.setsFrom.entries()) {
@@ -132,9 +135,10 @@ async function readMemory(): Promise<NodeJS.MemoryUsage> {
   return usage
 }
 
-async function measureHere(kernel: Kernel, flags: Flags, { scheme, devices }: Pair): Promise<Row> {
-  const file = join(modelDirectory(flags.optional('model')), 'config.json')
-  const specs = planServer(flags, parseConfig(readText(file), file), scheme, devices)
+async function measureHere(kernel: Kernel, settings: MemorySettings, pair: Pair): Promise<Row> {
+  const { scheme, devices } = pair
+  const file = join(modelDirectory(host.files, settings.model), 'config.json')
+  const specs = planServer(settings, parseConfig(await readText(host.files, file), file), await chooseLora(host.files, settings), pair)
   const planBytes = specs.reduce((sum, spec) => sum + planStage(spec, kernel.exports).memory.bytes, 0)
   if (planBytes > freemem()) refuse('memory-free', `${scheme} with ${devices} devices`, `at most the ${freemem()} bytes that are free`, planBytes)
   if (specs.length > 0) await warmUp(kernel, specs[0])
@@ -185,17 +189,19 @@ export function formatRows(rows: readonly Row[]): string {
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const flags = parseFlags(FLAGS, args, 0)
-  if (flags.on('help')) {
-    const summary = "the server's memory by plan and by process, in bytes"
-    process.stdout.write(formatHelp('node --import tsx scripts/memory.ts [flags]', { summary, flags: FLAGS }))
+  const table = { ...flagTable(TAKES), ...OWN }
+  const flags = parseFlags(table, args, 0)
+  if (flags.values.help === true) {
+    process.stdout.write(formatHelp('node --import tsx scripts/memory.ts [flags]', "the server's memory by plan and by process, in bytes", table))
     return
   }
-  const pairs = readPairs(flags)
-  if (flags.on('here') && pairs.length > 1) refuse('flag-here', '--here', 'one scheme and one number of devices', `${pairs.length} rows`)
-  const { kernel } = await openNodeKernel(flags, false)
-  const rows = flags.on('here') ? [await measureHere(kernel, flags, pairs[0])] : await measureRows(args, pairs)
-  process.stdout.write(flags.on('json') ? `${JSON.stringify(rows, null, 1)}\n` : formatRows(rows))
+  const settings: MemorySettings = readSettings(TAKES, flags)
+  const pairs = listPairs(settings, String(flags.values.devices))
+  const here = flags.values.here === true
+  if (here && pairs.length > 1) refuse('flag-here', '--here', 'one scheme and one number of devices', `${pairs.length} rows`)
+  const { kernel } = await openProgramKernel(host, settings, false)
+  const rows = here ? [await measureHere(kernel, settings, pairs[0])] : await measureRows(args, pairs)
+  process.stdout.write(settings.json ? `${JSON.stringify(rows, null, 1)}\n` : formatRows(rows))
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -38,8 +38,8 @@ export type RunOptions = {
   openExecutor(spec: StageSpec): Promise<Executor>
   /** The full set to begin with. */
   initial: Float32Array
-  /** Numbers of what the result depends on beside the contract, such as the data; a checkpoint of others is refused by name. */
-  inputs?: Readonly<Record<string, number>>
+  /** All that decides the run's bits; a checkpoint that was kept with anything else is refused by name. The contract, unless given. */
+  kept?: Readonly<Record<string, unknown>>
   /** A checkpoint's bytes to go on from, and its file's name for errors. */
   resume?: { bytes: Uint8Array; field: string }
   /** Keeps a checkpoint's bytes, whole or not at all. */
@@ -60,7 +60,7 @@ export type Run = { server: Server; firstStep: number; done(client: number): num
 export function startRun(options: RunOptions): Run {
   const { contract, config, clock, crc32c, run, deadlineMs, on } = options
   const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
-  const kept = JSON.stringify({ ...contract, ...options.inputs })
+  const kept = JSON.stringify(options.kept ?? contract)
   const start: Checkpoint = options.resume
     ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field, crc32c)
     : { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }

@@ -5,12 +5,10 @@
  * below its cut. Bytes come out as the file stores them; conversion is the kernel's.
  */
 import { refuse } from '../error.ts'
+import type { ByteSource } from '../host/files.ts'
 import { headerBytes, parseHeader } from '../wire/safetensors.ts'
 import type { TensorView } from '../wire/safetensors.ts'
 import { canonicalName } from './names.ts'
-
-/** A file that a target hands in; `read` returns the bytes of [begin, end). */
-export type ByteSource = { name: string; bytes: number; read(begin: number, end: number): Promise<Uint8Array> }
 
 export type WeightDtype = 'F32' | 'F16' | 'BF16'
 

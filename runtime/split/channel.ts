@@ -8,7 +8,7 @@ import type { Crc32c, Frame, FrameExpectation, FrameType } from '../wire/frame.t
 import { decodeFrame, encodeFrame } from '../wire/frame.ts'
 import type { TensorInput } from '../wire/safetensors.ts'
 import { bodyBytesMax } from './contract.ts'
-import type { Link } from './link.ts'
+import type { Link } from '../host/network.ts'
 
 export type Identity = { run: number; client: number; epoch: number }
 export type Message = { round?: number; step?: number; tensors?: readonly TensorInput[]; metadata?: Readonly<Record<string, string>> }

@@ -1,13 +1,5 @@
-/**
- * A link carries whole frames in order, both ways. Message ports and WebSockets give
- * one each; a device and a server can't tell which.
- */
-export type Link = {
-  send(frame: Uint8Array): void
-  /** The next frame, or null once the link has closed. */
-  receive(): Promise<Uint8Array | null>
-  close(): void
-}
+/** Ends of links: frames that wait to be received, and two ends joined in one thread. */
+import type { Link } from '../host/network.ts'
 
 /** Frames that wait for `receive`. A peer has one step in flight; what comes beyond the limit closes the link. */
 export const INBOX_FRAMES_MAX = 16

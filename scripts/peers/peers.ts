@@ -13,9 +13,11 @@ import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { KerfError, refuse } from '../../runtime/error.ts'
 import { createTokenizer } from '../../runtime/data/tokens.ts'
-import type { FlagTable, Flags } from '../../targets/node/flags.ts'
-import { formatHelp, parseFlags } from '../../targets/node/flags.ts'
-import { bundledData, modelDirectory, readDataset, readTokenizerFiles } from '../../targets/node/model.ts'
+import type { FlagTable } from '../../runtime/program/flags.ts'
+import { formatHelp, parseFlags } from '../../runtime/program/flags.ts'
+import { integer, names } from '../../runtime/program/kinds.ts'
+import { bundledData, modelDirectory, readDataset, readTokenizerFiles } from '../../runtime/program/model.ts'
+import { createHost } from '../../targets/node/host.ts'
 import type { Case } from './cases.ts'
 import { listCases } from './cases.ts'
 import type { Program } from './install.ts'
@@ -31,25 +33,36 @@ const ROUNDS_MAX = 1000
 const AT_LEAST_MS = 100
 
 const FLAGS: FlagTable = {
-  cases: { type: 'string', value: 'NAME,…', default: 'all', help: 'cases whose names begin with one of these' },
-  peers: { type: 'string', value: 'NAME,…', default: PEERS.join(','), help: 'peers beside Kerf' },
-  rounds: { type: 'string', value: 'N', default: '7', help: 'how often each is asked' },
-  lengths: { type: 'string', value: 'FILE', help: 'texts for the ragged case; without it the bundled sentences' },
-  model: { type: 'string', value: 'DIR', help: 'directory whose tokenizer counts their tokens; without it the bundled base' },
-  json: { type: 'boolean', default: false, help: 'print all samples as JSON' },
-  write: { type: 'boolean', default: false, help: 'write the table into the README' },
+  cases: { value: 'NAME,…', default: 'all', help: 'cases whose names begin with one of these' },
+  peers: { value: 'NAME,…', default: PEERS.join(','), help: 'peers beside Kerf' },
+  rounds: { value: 'N', default: '7', help: 'how often each is asked' },
+  lengths: { value: 'FILE', help: 'texts for the ragged case; without it the bundled sentences' },
+  model: { value: 'DIR', help: 'directory whose tokenizer counts their tokens; without it the bundled base' },
+  json: { default: false, help: 'print all samples as JSON' },
+  write: { default: false, help: 'write the table into the README' },
 }
 
-const HELP = { summary: 'Kerf and its peers on the same work, in turn.', flags: FLAGS }
+type Wanted = { cases: readonly string[]; peers: readonly string[]; rounds: number; lengths?: string; model?: string; json: boolean; write: boolean }
 
-function readLengths(flags: Flags): number[] {
-  const { encode } = createTokenizer(readTokenizerFiles(modelDirectory(flags.optional('model'))))
-  return readDataset(flags.optional('lengths') ?? bundledData().train).texts.map((text) => encode(text).length)
+function readFlags(args: readonly string[]): Wanted | 'help' {
+  const { values } = parseFlags(FLAGS, args, 0)
+  const text = (name: string) => (values[name] === undefined ? undefined : String(values[name]))
+  const rounds = String(values.rounds)
+  return values.help === true ? 'help' : {
+    cases: names.parse(String(values.cases)), peers: names.parse(String(values.peers)), rounds: integer(1, ROUNDS_MAX).check(Number(rounds), '--rounds', rounds),
+    lengths: text('lengths'), model: text('model'), json: values.json === true, write: values.write === true,
+  }
 }
 
-function chooseCases(flags: Flags): Case[] {
-  const cases = listCases(readLengths(flags))
-  const wanted = flags.list('cases')
+async function readLengths({ model, lengths }: Wanted): Promise<number[]> {
+  const { files } = createHost()
+  const { encode } = createTokenizer(await readTokenizerFiles(files, modelDirectory(files, model)))
+  return (await readDataset(files, lengths ?? bundledData(files).train)).texts.map((text) => encode(text).length)
+}
+
+async function chooseCases(flags: Wanted): Promise<Case[]> {
+  const cases = listCases(await readLengths(flags))
+  const { cases: wanted } = flags
   if (wanted.includes('all')) return cases
   for (const name of wanted) {
     if (!cases.some((one) => one.name.startsWith(name))) refuse('flag-cases', '--cases', cases.map((one) => one.name).join(', '), name)
@@ -57,8 +70,8 @@ function chooseCases(flags: Flags): Case[] {
   return cases.filter((one) => wanted.some((name) => one.name.startsWith(name)))
 }
 
-function choosePeers(flags: Flags): Set<Program> {
-  return new Set<Program>(['kerf', ...flags.list('peers').map((name) => (
+function choosePeers({ peers }: Wanted): Set<Program> {
+  return new Set<Program>(['kerf', ...peers.map((name) => (
     PEERS.find((program) => program === name) ?? refuse('flag-peers', '--peers', PEERS.join(', '), name)))])
 }
 
@@ -72,13 +85,13 @@ function describeResult({ measured }: CaseResult): string {
   return measured.map(({ id, ms, note }) => `  ${id.padEnd(32)} ${formatNumber(median(ms)).padStart(8)} ms  ${note}\n`).join('')
 }
 
-async function compare(flags: Flags): Promise<void> {
-  const rounds = flags.integer('rounds', 1, ROUNDS_MAX)
+async function compare(flags: Wanted): Promise<void> {
+  const { rounds } = flags
   const peers = choosePeers(flags)
   const machine = `${cpus()[0].model.trim()}, ${cpus().length} cores, ${process.platform} ${process.arch}`
   const commit = describeCommit()
   const installed = await install(peers)
-  const cases = chooseCases(flags).map((one) => ({ ...one, entries: one.entries.filter(({ program }) => peers.has(program)) }))
+  const cases = (await chooseCases(flags)).map((one) => ({ ...one, entries: one.entries.filter(({ program }) => peers.has(program)) }))
   const results: CaseResult[] = []
   for (const one of cases) {
     const begin = performance.now()
@@ -88,14 +101,14 @@ async function compare(flags: Flags): Promise<void> {
   }
   const report: Report = { machine, commit, rounds, installed, cases, results }
   const table = formatReport(report)
-  process.stdout.write(flags.on('json') ? `${JSON.stringify({ machine, commit, rounds, installed, results }, null, 1)}\n` : `${table}\n`)
-  if (flags.on('write')) writeFileSync('README.md', replaceTable(readFileSync('README.md', 'utf8'), table))
+  process.stdout.write(flags.json ? `${JSON.stringify({ machine, commit, rounds, installed, results }, null, 1)}\n` : `${table}\n`)
+  if (flags.write) writeFileSync('README.md', replaceTable(readFileSync('README.md', 'utf8'), table))
 }
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 try {
-  const flags = parseFlags(FLAGS, process.argv.slice(2), 0)
-  if (flags.on('help')) process.stdout.write(formatHelp('npm run bench:peers -- [FLAG…]', HELP))
+  const flags = readFlags(process.argv.slice(2))
+  if (flags === 'help') process.stdout.write(formatHelp('npm run bench:peers -- [FLAG…]', 'Kerf and its peers on the same work, in turn.', FLAGS))
   else await compare(flags)
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)

@@ -1,18 +1,30 @@
-/** Node's side of the runtime: files, clock, timers, message ports, WebSockets, handed over as functions. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+/** Node's side of the ports: files, clock, terminal, workers, chance. Deno and Bun serve as Node here. */
+import { randomFillSync } from 'node:crypto'
+import { close, constants, fstat, fsync, open, read, stat, write } from 'node:fs'
+import { appendFile, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises'
+import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
+import { dirname, isAbsolute, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import type { MessagePort } from 'node:worker_threads'
-import type { WebSocket } from 'ws'
-import { KerfError, refuse } from '../../runtime/error.ts'
-import type { ByteSource } from '../../runtime/model/weights.ts'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import * as Comlink from 'comlink'
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import type { Clock } from '../../runtime/host/clock.ts'
-import type { Link } from '../../runtime/split/link.ts'
+import type { Engine } from '../../runtime/host/engine.ts'
+import type { ByteSource, FileKind, Files } from '../../runtime/host/files.ts'
+import type { Link } from '../../runtime/host/network.ts'
+import type { Interrupts, Terminal } from '../../runtime/host/terminal.ts'
+import type { ThreadJob } from '../../runtime/kernel/load.ts'
+import type { ProgramHost } from '../../runtime/program/host.ts'
+import type { Service } from '../../runtime/program/service.ts'
 import { createInbox } from '../../runtime/split/link.ts'
 
 /** One clock for all threads and processes of a machine. */
-export const clock: Clock = {
+const clock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
   turn: () => new Promise((resolve) => { setImmediate(resolve) }),
   after(ms, done) {
@@ -21,16 +33,18 @@ export const clock: Clock = {
   },
 }
 
-export type Engine = { name: 'node' | 'deno' | 'bun'; version: string }
-
 /** What runs this program: Deno and Bun give Node's version beside their own. */
-export function nameEngine(versions: Readonly<Record<string, string | undefined>>): Engine {
+export function nameEngine(versions: Readonly<Record<string, string | undefined>>): Pick<Engine, 'name' | 'version'> {
   if (versions.deno) return { name: 'deno', version: versions.deno }
   if (versions.bun) return { name: 'bun', version: versions.bun }
   return { name: 'node', version: versions.node ?? 'unknown' }
 }
 
-export const ENGINE = nameEngine(process.versions)
+const processors = cpus()
+const engine: Engine = {
+  ...nameEngine(process.versions), platform: `${process.platform} ${process.arch}`, processor: processors[0]?.model.trim() || 'processor unknown',
+  processors: processors.length, memoryBytes: totalmem(),
+}
 
 /** What the build put beside the bundle; from sources, what lies in the checkout. */
 export function findAsset(name: string): string {
@@ -38,122 +52,113 @@ export function findAsset(name: string): string {
   return here.endsWith('dist') ? join(here, name) : join(here, '../../dist', name)
 }
 
-function missing(error: unknown, path: string): never {
-  if (error instanceof KerfError) throw error
-  const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOENT' || code === 'ENOTDIR') refuse('file-missing', path, 'a file', 'none')
-  if (code === 'EISDIR') refuse('file-kind', path, 'a file', 'a directory')
-  if (code === 'EACCES') refuse('file-access', path, 'a file that may be read', 'no permission')
-  if (code !== undefined) refuse('file-read', path, 'a file that can be read', code)
-  throw error
-}
-
-export function readBytes(path: string): Uint8Array<ArrayBuffer> {
+/** A relative path names no cache (XDG Base Directory Specification), and a host without a home has none. */
+function findCache(): string | undefined {
+  const named = process.env.XDG_CACHE_HOME ?? ''
   try {
-    return new Uint8Array(readFileSync(path))
-  } catch (error) {
-    return missing(error, path)
+    const directory = isAbsolute(named) ? named : join(homedir(), '.cache')
+    return isAbsolute(directory) ? join(directory, 'kerf') : undefined
+  } catch {
+    return undefined
   }
 }
 
-/** A UTF-8 file; refuses bytes that are none. */
-export function readText(path: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readBytes(path))
-  } catch (error) {
-    if (error instanceof KerfError) throw error
-    return refuse('file-utf8', path, 'UTF-8 text', 'other bytes')
-  }
+const calls = {
+  open: promisify(open), close: promisify(close), fstat: promisify(fstat), stat: promisify(stat), fsync: promisify(fsync),
+  read: promisify(read), write: promisify(write),
 }
 
-/** A file read part by part. */
-export function openSource(path: string): ByteSource {
-  try {
-    const stat = statSync(path)
-    if (stat.isDirectory()) refuse('file-kind', path, 'a file', 'a directory')
-    const bytes = stat.size
-    const descriptor = openSync(path, 'r')
-    return {
-      name: path, bytes,
-      async read(begin, end) {
-        const buffer = new Uint8Array(end - begin)
-        for (let at = 0; at < buffer.length;) {
-          const got = readSync(descriptor, buffer, at, buffer.length - at, begin + at)
-          if (got === 0) refuse('file-short', path, `${bytes} bytes`, begin + at)
-          at += got
-        }
-        return buffer
-      },
-    }
-  } catch (error) {
-    return missing(error, path)
-  }
+function refuseDirectory(): never {
+  throw Object.assign(new Error('a directory'), { code: 'EISDIR' })
 }
 
-/** Refuses to write: `path` as the file that failed. */
-export function unwritten(error: unknown, path: string): never {
-  const code = (error as NodeJS.ErrnoException).code ?? String(error)
-  return refuse('file-write', path, 'room and permission to write; the file before it is untouched', code)
+async function openSource(path: string): Promise<ByteSource> {
+  const descriptor = await calls.open(path, 'r')
+  const status = await calls.fstat(descriptor)
+  const end = () => calls.close(descriptor)
+  if (status.isDirectory()) await end().then(refuseDirectory)
+  return {
+    name: path, bytes: status.size, close: end,
+    async read(from, to) {
+      const buffer = new Uint8Array(to - from)
+      for (let at = 0; at < buffer.length;) {
+        const { bytesRead } = await calls.read(descriptor, buffer, at, buffer.length - at, from + at)
+        if (bytesRead === 0) return buffer.subarray(0, at)
+        at += bytesRead
+      }
+      return buffer
+    },
+  }
 }
 
 /** One call of write takes less than 2 GiB. */
 const WRITE_BYTES_MAX = 1 << 30
 
-function writeSynced(path: string, data: Uint8Array | string): void {
-  const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
-  mkdirSync(dirname(path), { recursive: true })
-  const file = openSync(path, 'w')
+async function withDescriptor(path: string, flags: string | number, work: (descriptor: number) => Promise<void>): Promise<void> {
+  const descriptor = await calls.open(path, flags)
   try {
-    for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at, Math.min(bytes.length - at, WRITE_BYTES_MAX))
-    fsyncSync(file)
+    await work(descriptor)
   } finally {
-    closeSync(file)
+    await calls.close(descriptor)
   }
 }
 
-function renameSynced(from: string, to: string): void {
-  renameSync(from, to)
-  const directory = openSync(dirname(to), 'r')
-  try {
-    fsyncSync(directory)
-  } finally {
-    closeSync(directory)
+async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += (await calls.write(descriptor, bytes, at, Math.min(bytes.length - at, WRITE_BYTES_MAX))).bytesWritten
   }
 }
 
-const aside = (path: string) => `${path}.new`
+function kindOf(path: string): Promise<FileKind> {
+  return calls.stat(path).then((status) => (status.isDirectory() ? 'directory' : 'file'), () => 'none')
+}
 
-function removeAside(path: string): void {
-  try {
-    rmSync(aside(path), { force: true })
-  } catch {
-    // What could not be written cannot always be removed either, such as a path below a file.
+function createFiles(): Files {
+  return {
+    kind: kindOf,
+    open: openSource,
+    read: async (path) => new Uint8Array(await readFile(path)),
+    write: (path, bytes) => withDescriptor(path, 'w', (descriptor) => writeAll(descriptor, bytes)),
+    append: (path, bytes) => appendFile(path, bytes),
+    sync: (path) => withDescriptor(path, constants.O_RDWR, (descriptor) => calls.fsync(descriptor)),
+    rename,
+    makeDirectory: (path) => mkdir(path).then(() => {}),
+    syncDirectory: (path) => withDescriptor(path, 'r', (descriptor) => calls.fsync(descriptor)),
+    remove: (path) => rm(path, { force: true }),
+    isSame: async (a, b) => (await realpath(a)) === (await realpath(b)),
+    asset: findAsset,
+    cache: findCache(),
   }
 }
+
+const COLUMNS_DEFAULT = 80
+
+const terminal: Terminal = {
+  print: (text) => { process.stdout.write(text) },
+  screen: {
+    write: (text) => { process.stderr.write(text) },
+    columns: () => process.stderr.columns || COLUMNS_DEFAULT,
+    redraws: Boolean(process.stderr.isTTY) && process.env.TERM !== 'dumb',
+  },
+  lines: () => createInterface({ input: process.stdin, crlfDelay: Infinity }),
+  isTyped: Boolean(process.stdin.isTTY),
+}
+
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const
 
 /**
- * Replaces files, each whole or not at all. All are written aside and synced before the first takes its place, so that a
- * full disk leaves every earlier one as it was.
+ * Ctrl-C and SIGTERM: one line, then an end at once with 128 + the signal's number. Files are replaced whole, so nothing
+ * needs tidying. A signal that comes while the kernel computes waits for the end of that step.
  */
-export function saveTogether(files: Readonly<Record<string, Uint8Array | string>>): void {
-  const paths = Object.keys(files)
-  const attempt = (work: (path: string) => void) => {
-    for (const path of paths) {
-      try {
-        work(path)
-      } catch (error) {
-        paths.forEach(removeAside)
-        unwritten(error, path)
-      }
-    }
+export function watchInterrupts(): Interrupts {
+  let describe = (): string => 'interrupted'
+  for (const [signal, exitCode] of Object.entries(EXIT_CODES)) {
+    process.once(signal, () => {
+      process.stderr.write(`kerf: ${describe()}\n`)
+      process.exit(exitCode)
+    })
   }
-  attempt((path) => writeSynced(aside(path), files[path]))
-  attempt((path) => renameSynced(aside(path), path))
-}
-
-/** Replaces a file whole or not at all: temporary file, fsync, rename, fsync of the directory. */
-export function saveAtomic(path: string, data: Uint8Array | string): void {
-  saveTogether({ [path]: data })
+  return { describe: (text) => { describe = text } }
 }
 
 /** Frames over a message port; their buffers are handed over, not copied. */
@@ -171,33 +176,58 @@ export function linkPort(port: MessagePort): Link {
   }
 }
 
-const PING_MS = 5000
-const OPEN = 1
+/** The service is kept whole as long as the thread is wanted: when it is collected, comlink lets the thread end. */
+const workers: ProgramHost['workers'] = {
+  available: availableParallelism(),
+  open(lost) {
+    const { port1, port2 } = new MessageChannel()
+    const worker = new Worker(findAsset('worker.js'), { workerData: port2, transferList: [port2] })
+    let closed = false
+    worker.on('error', lost)
+    // A thread may end without an error, and what it was asked is then never answered.
+    worker.on('exit', (exitCode) => { if (!closed) lost(new Error(`expected a thread that lasts as long as the run, got exit code ${exitCode}`)) })
+    return {
+      // Every function of a service is asynchronous, as comlink's proxies are.
+      service: Comlink.wrap<Service>(nodeEndpoint(worker)) as unknown as Service,
+      link: linkPort(port1),
+      close() {
+        closed = true
+        port1.close()
+        void worker.terminate()
+      },
+    }
+  },
+  /** A running team does not keep the process alive for its threads. */
+  startThread: (job: ThreadJob) => new Promise((resolve, reject) => {
+    const worker = new Worker(findAsset('thread.js'), { workerData: job })
+    worker.once('message', () => {
+      worker.unref()
+      resolve()
+    })
+    worker.once('error', reject)
+  }),
+  transfer: (value, buffers) => Comlink.transfer(value, buffers as ArrayBuffer[]),
+}
 
-/** Frames as binary messages of a WebSocket; text is refused. A peer that answers no ping for two periods is gone. */
-export function linkSocket(socket: WebSocket): Link {
-  const inbox = createInbox(() => socket.terminate())
-  let alive = true
-  const timer = setInterval(() => {
-    if (!alive) return socket.terminate()
-    alive = false
-    if (socket.readyState === OPEN) socket.ping()
-  }, PING_MS)
-  socket.on('pong', () => { alive = true })
-  socket.on('message', (data: Buffer, binary: boolean) => {
-    alive = true
-    if (binary) inbox.push(new Uint8Array(data))
-    else socket.close(1003, 'binary frames only')
-  })
-  socket.on('close', () => {
-    clearInterval(timer)
-    inbox.finish()
-  })
-  // A socket error is always followed by close, which is where the link ends.
-  socket.on('error', () => {})
+/** V8 from this version on pairs 128-bit operations into 256-bit ones when it is told to. */
+const REVECTORIZING_V8 = 14
+
+/** Process-wide; must come before the kernel is compiled. */
+function revectorize(): void {
+  if (Number.parseInt(process.versions.v8, 10) >= REVECTORIZING_V8) setFlagsFromString('--experimental-wasm-revectorize')
+}
+
+/** A thread has neither: its program speaks for it. */
+const NONE: Pick<ProgramHost, 'interrupts' | 'network'> = {
+  interrupts: { describe: () => {} },
+  network: { listen: () => Promise.reject(new Error('no network in a worker')), dial: async () => null },
+}
+
+/** This process, or a thread of it, as a host. */
+export function createHost({ interrupts, network } = NONE): ProgramHost {
+  revectorize()
   return {
-    send: (frame) => { if (socket.readyState === OPEN) socket.send(frame) },
-    receive: () => inbox.receive(),
-    close: () => socket.close(),
+    clock, files: createFiles(), terminal, interrupts, workers, network, engine,
+    entropy: { fill: (bytes) => { randomFillSync(bytes) } },
   }
 }

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openWeights } from '../../runtime/model/weights.ts'
-import type { ByteSource } from '../../runtime/model/weights.ts'
+import type { ByteSource } from '../../runtime/host/files.ts'
 import { encodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import type { TensorInput } from '../../runtime/wire/safetensors.ts'
 import { refusalOf } from '../refusal.ts'
@@ -14,7 +14,7 @@ function sourceOf(bytes: Uint8Array): Traced {
     ranges.push([begin, end])
     return bytes.slice(begin, end)
   }
-  return { name: 'model.safetensors', bytes: bytes.length, read, ranges }
+  return { name: 'model.safetensors', bytes: bytes.length, read, close: async () => {}, ranges }
 }
 
 const count = (from: number, bytes: number) => Uint8Array.from({ length: bytes }, (_, i) => (from + i) % 251)

@@ -1,7 +1,7 @@
 /** The server's memory: what one more device adds, the same figures as the forecast, and a process that really takes them. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { FLAGS, formatRows, measureRows, planServer } from '../../scripts/memory.ts'
+import { TAKES, formatRows, measureRows, planServer } from '../../scripts/memory.ts'
 import type { Row } from '../../scripts/memory.ts'
 import { forecastRun } from '../../runtime/forecast/forecast.ts'
 import type { ModelConfig } from '../../runtime/model/config.ts'
@@ -9,8 +9,10 @@ import { layoutOf } from '../../runtime/model/layout.ts'
 import { planStage } from '../../runtime/model/plan.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { SCHEME_NAMES } from '../../runtime/split/scheme.ts'
-import { parseFlags } from '../../targets/node/flags.ts'
-import { readCuts, readLora } from '../../targets/node/options.ts'
+import { flagTable, readSettings } from '../../runtime/program/settings.ts'
+import { parseFlags } from '../../runtime/program/flags.ts'
+import { chooseLora, fitCuts } from '../../runtime/program/shape.ts'
+import { createHost } from '../../targets/node/host.ts'
 import { openKernelBuild } from '../kernels.ts'
 
 const CONFIG: ModelConfig = {
@@ -19,15 +21,16 @@ const CONFIG: ModelConfig = {
 const ALIGNMENT_BYTES = 64
 
 const kernel = await openKernelBuild('simd')
-const flags = parseFlags(FLAGS, ['--batch', '4', '--max-length', '16', '--rank', '3'], 0)
+const settings = readSettings(TAKES, parseFlags(flagTable(TAKES), ['--batch', '4', '--max-length', '16', '--rank', '3'], 0))
+const adapter = await chooseLora(createHost().files, settings)
 
-const plansOf = (scheme: SchemeName, devices: number) => planServer(flags, CONFIG, scheme, devices).map((spec) => planStage(spec, kernel.exports).memory)
+const plansOf = (scheme: SchemeName, devices: number) => planServer(settings, CONFIG, adapter, { scheme, devices }).map((spec) => planStage(spec, kernel.exports).memory)
 const usedBytes = (scheme: SchemeName, devices: number) => plansOf(scheme, devices).reduce((sum, plan) => sum + plan.usedBytes, 0)
 
 test('kerf: one more device adds its adapter set with two moments, to the byte', () => {
-  const cuts = readCuts(flags, 24, CONFIG.layers)
+  const cuts = fitCuts(settings, 24, CONFIG.layers)
   for (let devices = 3; devices <= 24; devices++) {
-    const { count } = layoutOf(CONFIG, readLora(flags), 6, cuts[devices - 1], CONFIG.layers)
+    const { count } = layoutOf(CONFIG, adapter, 6, cuts[devices - 1], CONFIG.layers)
     const part = Math.ceil((4 * count) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
     assert.is(usedBytes('kerf', devices) - usedBytes('kerf', devices - 1), 3 * part, `device ${devices - 1}`)
   }
@@ -43,10 +46,10 @@ test('sfl: a model for each device', () => {
 })
 
 test('every scheme: the same bytes as the forecast', () => {
-  const input = { config: CONFIG, labels: 6, adapter: readLora(flags), batch: 4, tokens: 16, longest: 16, interval: 10, codec: 'f32' as const }
+  const input = { config: CONFIG, labels: 6, adapter, batch: 4, tokens: 16, longest: 16, interval: 10, codec: 'f32' as const }
   for (const scheme of SCHEME_NAMES) {
     for (const devices of [2, 6]) {
-      const { serverBytes } = forecastRun({ ...input, cuts: readCuts(flags, devices, CONFIG.layers) }, scheme, kernel, () => 0)
+      const { serverBytes } = forecastRun({ ...input, cuts: fitCuts(settings, devices, CONFIG.layers) }, scheme, kernel, () => 0)
       assert.is(plansOf(scheme, devices).reduce((sum, { bytes }) => sum + bytes, 0), serverBytes, `${scheme} with ${devices}`)
     }
   }

@@ -1,5 +1,5 @@
 /** `kerf bench --quick` end to end, and `kerf plan` with the profile that it leaves. */
-import { statSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -13,7 +13,7 @@ import type { StepSeconds } from '../../runtime/forecast/seconds.ts'
 import type { SchemeForecast } from '../../runtime/forecast/forecast.ts'
 import { makeDirectory, readKerf, runKerf } from '../command.ts'
 import { makeTinyModel } from '../tiny.ts'
-import { findAsset, nameEngine, readBytes } from '../../targets/node/host.ts'
+import { findAsset, nameEngine } from '../../targets/node/host.ts'
 import { callKerf, startKerf } from './cli.ts'
 
 type Plan = { schemes: (SchemeForecast & { seconds?: StepSeconds[] })[] }
@@ -65,7 +65,7 @@ test('whole steps on two threads, their parts on one, weights in int8; the fast 
   const { exitCode, stdout, stderr } = runKerf(args)
   assert.is(exitCode, 0)
   const { kernel, steps, whole, parts, operations } = parseProfile(stdout)
-  const relaxed = WebAssembly.validate(readBytes(findAsset('kerf.relaxed.wasm')))
+  const relaxed = WebAssembly.validate(readFileSync(findAsset('kerf.relaxed.wasm')))
   const threads = Math.min(2, availableParallelism())
   assert.equal([kernel.build, kernel.threads, kernel.dtype], [relaxed ? 'relaxed' : 'simd', threads, 'int8'])
   assert.is(/--profile fast: this host has no relaxed SIMD/.test(stderr), !relaxed)

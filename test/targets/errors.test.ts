@@ -3,15 +3,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Command } from '../../targets/node/flags.ts'
-import { benchCommand } from '../../targets/node/command/bench.ts'
-import { evaluateCommand } from '../../targets/node/command/eval.ts'
-import { exportCommand } from '../../targets/node/command/export.ts'
-import { inferCommand } from '../../targets/node/command/infer.ts'
-import { joinCommand } from '../../targets/node/command/join.ts'
-import { planCommand } from '../../targets/node/command/plan.ts'
-import { serveCommand } from '../../targets/node/command/serve.ts'
-import { trainCommand } from '../../targets/node/command/train.ts'
+import { COMMANDS } from '../../runtime/program/program.ts'
+import { flagTable } from '../../runtime/program/settings.ts'
 import { LABELS, callKerf, flagsOf, makeRoom, readFiles } from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
@@ -244,11 +237,6 @@ test('addresses and ports', async () => {
   await expectRefusal(['serve', ...flagsOf({ ...BASE, scheme: 'all' })], /--scheme: expected kerf, .*, got "all"/)
 })
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  train: trainCommand, eval: evaluateCommand, infer: inferCommand, plan: planCommand, bench: benchCommand,
-  serve: serveCommand, join: joinCommand, export: exportCommand,
-}
-
 test('kerf and kerf --help list every command', async () => {
   const pages = await Promise.all([[], ['--help'], ['-h'], ['help']].map(async (args) => (await callKerf(args)).stdout))
   for (const page of pages) {
@@ -258,7 +246,8 @@ test('kerf and kerf --help list every command', async () => {
 })
 
 test('kerf COMMAND --help lists every flag with its default', async () => {
-  for (const [name, { flags, summary }] of Object.entries(COMMANDS)) {
+  for (const [name, command] of Object.entries(COMMANDS)) {
+    const { summary } = command, flags = flagTable(command)
     const { stdout, stderr } = await callKerf([name, '--help'])
     assert.is(stderr, '')
     assert.ok(stdout.startsWith(`kerf ${name} `) && stdout.includes(summary), stdout)

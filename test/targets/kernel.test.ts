@@ -6,9 +6,12 @@ import { join } from 'node:path'
 import type { SchemeForecast } from '../../runtime/forecast/forecast.ts'
 import type { Report } from '../../runtime/report/report.ts'
 import { TILES } from '../../runtime/kernel/load.ts'
-import { parseFlags } from '../../targets/node/flags.ts'
-import type { OpenedKernel } from '../../targets/node/kernel.ts'
-import { KERNEL_FLAGS, MEMORY_FLAG, openNodeKernel, readMemory } from '../../targets/node/kernel.ts'
+import { parseFlags } from '../../runtime/program/flags.ts'
+import type { OpenedKernel } from '../../runtime/program/kernel.ts'
+import { KERNEL_SETTINGS, openProgramKernel } from '../../runtime/program/kernel.ts'
+import type { SettingName } from '../../runtime/program/settings.ts'
+import { flagTable, readSettings } from '../../runtime/program/settings.ts'
+import { createHost } from '../../targets/node/host.ts'
 import { makeDirectory, readKerf, runKerf } from '../command.ts'
 import { RELAXED_FLAGS, missingRelaxed } from '../kernels.ts'
 import { refusal, refusalOf } from '../refusal.ts'
@@ -17,6 +20,7 @@ import { makeTinyModel } from '../tiny.ts'
 import { LABELS, PROGRAM, adapterFile, callKerf, flagsOf, readMetrics, startProcess } from './cli.ts'
 
 const at = makeDirectory()
+const settingsOf = (names: readonly SettingName[], args: readonly string[]) => readSettings({ names }, parseFlags(flagTable({ names }), args, 0))
 const [model, data] = [join(at, 'model'), join(at, 'data.txt')]
 makeTinyModel(model, { labels: LABELS, hidden: 64, intermediate: 256 })
 // All texts of five tokens, so that every batch is the largest.
@@ -103,12 +107,12 @@ test('a memory in which no stage fits is refused with the least that one takes, 
 })
 
 test('sizes', () => {
-  const read = (text: string) => readMemory(parseFlags(MEMORY_FLAG, [`--memory=${text}`], 0))
+  const read = (text: string) => settingsOf(['memory'], [`--memory=${text}`]).memory
   const sizes = {
     1: 1, 65536: 65536, '100B': 100, '64MB': 64e6, '64mb': 64e6, '64 MiB': 64 * 2 ** 20, '1.5GB': 1.5e9, '2KB': 2000, '3KiB': 3072, '1GiB': 2 ** 30,
   }
   for (const [text, bytes] of Object.entries(sizes)) assert.is(read(text), bytes, text)
-  assert.is(readMemory(parseFlags(MEMORY_FLAG, [], 0)), undefined)
+  assert.is(settingsOf(['memory'], []).memory, undefined)
   for (const text of ['0', '-1', '-64MB', '64XB', 'MB', '', ' ', '64MB!', '1e9', '0.2', 'NaN', '1,5GB', '0x10', '64 M B']) {
     const { code, message } = refusal(() => read(text))
     assert.equal([code, message], ['flag-memory', `--memory: expected a size such as 64MB, got ${JSON.stringify(text)}`])
@@ -128,7 +132,7 @@ test('weights in int8 change the adapter a little, and recomputation of them not
   int8.scheme.losses.forEach(({ loss }, index) => assert.ok(Math.abs(loss - plain.scheme.losses[index].loss) < 0.05, String(loss)))
 })
 
-const open = (...args: string[]): Promise<OpenedKernel> => openNodeKernel(parseFlags(KERNEL_FLAGS, args, 0))
+const open = async (...args: string[]): Promise<OpenedKernel> => openProgramKernel(createHost(), settingsOf(KERNEL_SETTINGS, args))
 
 /** Opens the kernel with a cache of its own, and puts the process's own back. */
 async function openCached(cache: string, ...args: string[]): Promise<OpenedKernel> {
@@ -173,7 +177,7 @@ test('a tile that is asked for, the scalar build and short work measure nothing'
   assert.equal((await openCached(cache, '--build', 'scalar')).lines, ['kernel scalar, tile 4x8, 1 thread'])
   const { XDG_CACHE_HOME } = process.env
   process.env.XDG_CACHE_HOME = cache
-  assert.is((await openNodeKernel(parseFlags(KERNEL_FLAGS, [], 0), false)).kernel.tile, TILES[0])
+  assert.is((await openProgramKernel(createHost(), settingsOf(KERNEL_SETTINGS, []), false)).kernel.tile, TILES[0])
   if (XDG_CACHE_HOME === undefined) delete process.env.XDG_CACHE_HOME
   else process.env.XDG_CACHE_HOME = XDG_CACHE_HOME
   assert.not.ok(existsSync(cache))

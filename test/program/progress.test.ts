@@ -1,15 +1,15 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createProgress } from '../../targets/node/progress.ts'
+import { createProgress } from '../../runtime/program/progress.ts'
 
 const CLEAR = '\r\x1b[K'
 
 /** A stream that keeps what is written, and a clock that a test sets. */
 function open(isTTY: boolean, columns = 80) {
   const written: string[] = []
-  const stream = { isTTY, columns, write: (text: string) => written.push(text) > 0 } as unknown as NodeJS.WriteStream
+  const screen = { redraws: isTTY, columns: () => columns, write: (text: string) => { written.push(text) } }
   const clock = { ms: 0 }
-  return { written, clock, progress: createProgress(stream, { now: () => clock.ms, redraw: isTTY }) }
+  return { written, clock, progress: createProgress(screen, () => clock.ms) }
 }
 
 test('a terminal line is redrawn at most ten times a second and ends with the last state', () => {

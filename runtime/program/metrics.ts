@@ -2,8 +2,8 @@
  * metrics.jsonl: one object a line, a step of a device or a measurement. Lines stand in the order of rounds and clients,
  * whatever the order of work, so two runs of one seed give the same file, and so does one that was stopped and resumed.
  */
-import { appendFileSync, existsSync } from 'node:fs'
-import { readText, saveAtomic, unwritten } from './host.ts'
+import type { Files } from '../host/files.ts'
+import { appendText, isFile, readText, saveFile } from './files.ts'
 
 export type StepEvent = { event: 'step'; round: number; client: number; step: number; loss: number }
 export type EvaluationEvent = { event: 'eval'; round: number; accuracy: number; loss: number; macroF1: number }
@@ -23,8 +23,8 @@ function parseLine(line: string): MetricsEvent[] {
 }
 
 /** What an earlier run has written, without damaged lines. */
-export function readMetrics(path: string): MetricsEvent[] {
-  return existsSync(path) ? readText(path).split('\n').flatMap(parseLine) : []
+export async function readMetrics(files: Files, path: string): Promise<MetricsEvent[]> {
+  return (await isFile(files, path)) ? (await readText(files, path)).split('\n').flatMap(parseLine) : []
 }
 
 function formatLines(events: readonly MetricsEvent[]): string {
@@ -34,6 +34,7 @@ function formatLines(events: readonly MetricsEvent[]): string {
 export class Metrics {
   readonly losses: StepEvent[] = []
   readonly evaluations: EvaluationEvent[] = []
+  private readonly files: Files
   private readonly path: string
   /** Devices take turns: lines stand in the order of work. */
   private readonly inTurns: boolean
@@ -42,7 +43,8 @@ export class Metrics {
   private pending = new Map<string, StepEvent>()
 
   /** Nothing is written before the first flush, which replaces the file by `kept` and what came since. */
-  constructor(path: string, inTurns: boolean, kept: readonly MetricsEvent[]) {
+  constructor(files: Files, path: string, inTurns: boolean, kept: readonly MetricsEvent[]) {
+    this.files = files
     this.path = path
     this.inTurns = inTurns
     this.kept = kept
@@ -59,13 +61,13 @@ export class Metrics {
   }
 
   /** A measurement after `round` rounds; the steps before it go first. */
-  addEvaluation(event: EvaluationEvent): void {
-    this.write([...this.take(event.round), event])
+  addEvaluation(event: EvaluationEvent): Promise<void> {
+    return this.write([...this.take(event.round), event])
   }
 
-  /** Writes the steps of the rounds before `round`: all that will come of them has come. */
-  flush(round: number): void {
-    this.write(this.take(round))
+  /** Writes the steps of the rounds before `round`: all that will come of them has come. What is written lasts. */
+  flush(round: number): Promise<void> {
+    return this.write(this.take(round))
   }
 
   private take(round: number): StepEvent[] {
@@ -75,18 +77,11 @@ export class Metrics {
     return ready
   }
 
-  private write(events: readonly MetricsEvent[]): void {
+  private async write(events: readonly MetricsEvent[]): Promise<void> {
     events.forEach((event) => this.remember(event))
-    if (this.kept) saveAtomic(this.path, formatLines([...this.kept, ...events]))
-    else this.append(formatLines(events))
+    const { kept } = this
     this.kept = null
-  }
-
-  private append(text: string): void {
-    try {
-      appendFileSync(this.path, text)
-    } catch (error) {
-      unwritten(error, this.path)
-    }
+    if (kept) await saveFile(this.files, this.path, formatLines([...kept, ...events]))
+    else if (events.length > 0) await appendText(this.files, this.path, formatLines(events))
   }
 }

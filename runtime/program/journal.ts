@@ -1,60 +1,62 @@
 /** What a run tells while it goes: the progress line, metrics.jsonl, and measurements on the validation data when they are due. */
-import type { SchemeReport } from '../../runtime/report/report.ts'
-import type { Run } from '../../runtime/federation/run.ts'
-import { majorityShare } from '../../runtime/model/scores.ts'
-import { countLabels } from '../../runtime/data/dataset.ts'
-import type { Contract } from '../../runtime/split/contract.ts'
-import { schemeOf, stepsPerRound } from '../../runtime/split/scheme.ts'
-import type { Flags } from './flags.ts'
-import { clock } from './host.ts'
+import { countLabels } from '../data/dataset.ts'
+import type { Run } from '../federation/run.ts'
+import { majorityShare } from '../model/scores.ts'
+import type { SchemeReport } from '../report/report.ts'
+import type { Contract } from '../split/contract.ts'
+import { schemeOf, stepsPerRound } from '../split/scheme.ts'
+import type { ProgramHost } from './host.ts'
 import { Metrics, readMetrics } from './metrics.ts'
+import type { Progress } from './progress.ts'
 import { createProgress } from './progress.ts'
-import type { Measured, Setting } from './setting.ts'
+import type { Measured, Prepared, RunSettings } from './run.ts'
 
 const UNMEASURED: Measured = { accuracy: NaN, loss: NaN, macroF1: NaN }
 
 /** Rounds from one measurement to the next: an eighth of the run. `central` does all devices' steps in one. */
-function readEvery(flags: Flags, { scheme, steps }: Contract): number {
-  if (!flags.has('eval-every')) return Math.ceil(steps / 8)
-  return flags.integer('eval-every', 1) * stepsPerRound(scheme, flags.integer('clients', 1))
+function measureEvery({ evalEvery, clients }: RunSettings, { scheme, steps }: Contract): number {
+  return evalEvery === undefined ? Math.ceil(steps / 8) : evalEvery * stepsPerRound(scheme, clients)
 }
 
 export class Journal {
   /** Rounds in the last checkpoint; none before the first. */
   savedRound: number | undefined
-  private readonly setting: Setting
+  private readonly host: ProgramHost
+  private readonly prepared: Prepared
   private readonly contract: Contract
   private readonly path: string
   private readonly before: Measured
   private readonly every: number
-  private readonly progress = createProgress(process.stderr, { now: clock.now })
+  private readonly progress: Progress
   private metrics: Metrics
   /** Steps done by each client. */
   private done: number[]
 
-  private constructor(setting: Setting, contract: Contract, path: string, every: number, before: Measured) {
-    this.setting = setting
+  private constructor(host: ProgramHost, prepared: Prepared, contract: Contract, path: string, before: Measured) {
+    this.host = host
+    this.prepared = prepared
     this.contract = contract
     this.path = path
-    this.every = every
+    this.every = measureEvery(prepared.settings, contract)
     this.before = before
+    this.progress = createProgress(host.terminal.screen, host.clock.now)
     this.done = contract.cuts.map(() => 0)
-    this.metrics = new Metrics(path, schemeOf(contract).turns, [])
+    this.metrics = new Metrics(host.files, path, schemeOf(contract).turns, [])
   }
 
   /** Measures the set that the run begins with. */
-  static async open(setting: Setting, contract: Contract, path: string): Promise<Journal> {
-    const every = readEvery(setting.flags, contract)
-    const before = setting.validation.sequences.length > 0 ? await setting.evaluateInitial() : UNMEASURED
-    return new Journal(setting, contract, path, every, before)
+  static async open(host: ProgramHost, prepared: Prepared, contract: Contract, path: string): Promise<Journal> {
+    const before = prepared.validation.sequences.length > 0 ? await prepared.evaluateInitial() : UNMEASURED
+    return new Journal(host, prepared, contract, path, before)
   }
 
   /** Takes over what the metrics hold of the rounds before a resumed run. */
-  begin(run: Run, resumed: boolean): void {
-    if (!resumed) return
+  async resume(run: Run): Promise<void> {
+    const { files } = this.host
     this.done = this.done.map((_, client) => run.done(client))
-    const kept = readMetrics(this.path).filter((event) => (event.event === 'step' ? event.round < run.done(event.client) : event.round <= run.firstStep))
-    this.metrics = new Metrics(this.path, schemeOf(this.contract).turns, kept)
+    const events = await readMetrics(files, this.path)
+    const kept = events.filter((event) => (event.event === 'step' ? event.round < run.done(event.client) : event.round <= run.firstStep))
+    this.metrics = new Metrics(files, this.path, schemeOf(this.contract).turns, kept)
     this.savedRound = run.firstStep
     this.note(`going on from round ${run.firstStep} of ${this.contract.steps}`)
   }
@@ -72,7 +74,7 @@ export class Journal {
   }
 
   ready(): void {
-    this.setting.kernelLines.forEach((line) => this.note(line))
+    this.prepared.kernelLines.forEach((line) => this.note(line))
     this.progress.update(this.finished, this.total, `${this.contract.scheme}: training`)
   }
 
@@ -93,16 +95,16 @@ export class Journal {
     const { round } = this.last
     const due = step - round >= this.every || step === this.contract.steps
     if (!due || round === step || Number.isNaN(this.before.accuracy)) return
-    const { accuracy, loss, macroF1 } = await this.setting.evaluate(vector)
-    this.metrics.addEvaluation({ event: 'eval', round: step, accuracy, loss, macroF1 })
+    const { accuracy, loss, macroF1 } = await this.prepared.evaluate(vector)
+    await this.metrics.addEvaluation({ event: 'eval', round: step, accuracy, loss, macroF1 })
   }
 
   note(line: string): void {
     this.progress.note(line)
   }
 
-  flush(round: number): void {
-    this.metrics.flush(round)
+  flush(round: number): Promise<void> {
+    return this.metrics.flush(round)
   }
 
   /** The line for a run that is interrupted. */
@@ -118,12 +120,12 @@ export class Journal {
 
   /** Rounds as all schemes count them: `central` takes a round's samples of all devices in as many steps. */
   private roundOf(step: number): number {
-    return step / stepsPerRound(this.contract.scheme, this.setting.flags.integer('clients', 1))
+    return step / stepsPerRound(this.contract.scheme, this.prepared.settings.clients)
   }
 
   /** What the report says beside the run's own account. Numbers that were not measured are NaN, null in JSON. */
   summary(): Pick<SchemeReport, 'rounds' | 'accuracyBefore' | 'accuracyAfter' | 'macroF1After' | 'lossAfter' | 'majorityAccuracy' | 'losses' | 'evaluations'> {
-    const { validation, labels } = this.setting
+    const { validation, labels } = this.prepared
     return {
       rounds: this.roundOf(this.contract.steps),
       accuracyBefore: this.before.accuracy, accuracyAfter: this.last.accuracy, macroF1After: this.last.macroF1, lossAfter: this.last.loss,

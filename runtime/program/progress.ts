@@ -2,6 +2,7 @@
  * What a person watching a long run sees. On a terminal: one line, redrawn at most ten times a second. Elsewhere (a
  * file, a pipe, a CI log): a plain line at the start, then every tenth of the work or every few seconds, and at the end.
  */
+import type { Screen } from '../host/terminal.ts'
 
 export type Progress = {
   /**
@@ -15,21 +16,18 @@ export type Progress = {
   end(): void
 }
 
-/** `now` gives milliseconds from any start. `redraw` overrides the guess of whether the stream can redraw a line. */
-export type ProgressOptions = { now: () => number; redraw?: boolean }
-
 const REDRAW_MS = 100
 const PLAIN_MS = 5000
 const PLAIN_SHARE = 0.1
 const BAR_CELLS = 24
 const BAR_COLUMNS_MIN = 60
-const COLUMNS_DEFAULT = 80
 const CLEAR = '\r\x1b[K'
 
 type State = { done: number; total: number; text: string }
 
-/** A progress display on `stream`, usually stderr, so that stdout keeps to results. */
-export function createProgress(stream: NodeJS.WriteStream, { now, redraw = Boolean(stream.isTTY) && process.env.TERM !== 'dumb' }: ProgressOptions): Progress {
+/** A progress display on `screen`; `now` gives milliseconds from any start. */
+export function createProgress(screen: Screen, now: () => number): Progress {
+  const { redraws } = screen
   let first: (State & { atMs: number }) | undefined
   let last: State | undefined
   let shown: (State & { atMs: number }) | undefined
@@ -37,8 +35,8 @@ export function createProgress(stream: NodeJS.WriteStream, { now, redraw = Boole
   function show(atMs: number): void {
     if (last === undefined || first === undefined) return
     shown = { ...last, atMs }
-    const line = formatLine(last, estimateMs(last, first, atMs), (stream.columns || COLUMNS_DEFAULT) - 1, redraw)
-    stream.write(redraw ? CLEAR + line : `${line}\n`)
+    const line = formatLine(last, estimateMs(last, first, atMs), screen.columns() - 1, redraws)
+    screen.write(redraws ? CLEAR + line : `${line}\n`)
   }
 
   return {
@@ -47,16 +45,16 @@ export function createProgress(stream: NodeJS.WriteStream, { now, redraw = Boole
       last = { done, total, text: printable(text) }
       const another = first === undefined || done < first.done || total !== first.total
       if (another) first = { ...last, atMs }
-      if (another || shown === undefined || isDue(last, atMs - shown.atMs, shown.done, redraw)) show(atMs)
+      if (another || shown === undefined || isDue(last, atMs - shown.atMs, shown.done, redraws)) show(atMs)
     },
     note(line) {
-      stream.write(`${redraw && shown !== undefined ? CLEAR : ''}${printable(line)}\n`)
-      if (redraw) show(now())
+      screen.write(`${redraws && shown !== undefined ? CLEAR : ''}${printable(line)}\n`)
+      if (redraws) show(now())
     },
     end() {
       const stale = last !== undefined && (last.done !== shown?.done || last.text !== shown.text)
       if (stale) show(now())
-      if (redraw && shown !== undefined) stream.write('\n')
+      if (redraws && shown !== undefined) screen.write('\n')
       first = last = shown = undefined
     },
   }

@@ -1,0 +1,74 @@
+/** `kerf eval`: how well a trained model labels a file. */
+import type { TokenizedDataset } from '../../data/dataset.ts'
+import { longestOf } from '../../data/sampler.ts'
+import { createChecksum } from '../../kernel/checksum.ts'
+import { EVALUATION_BATCH, openEvaluator } from '../../model/evaluate.ts'
+import type { Evaluation } from '../../model/evaluate.ts'
+import { majorityShare, scoreLabels } from '../../model/scores.ts'
+import { formatScores } from '../../report/scores.ts'
+import { encodeSafetensors } from '../../wire/safetensors.ts'
+import { defineCommand } from '../command.ts'
+import { saveFile } from '../files.ts'
+import type { ProgramHost } from '../host.ts'
+import type { OpenedKernel } from '../kernel.ts'
+import { openProgramKernel } from '../kernel.ts'
+import { bundledData, limitLength, openTokenizer, readTokens } from '../model.ts'
+import { createProgress } from '../progress.ts'
+import type { Trained } from '../trained.ts'
+import { TRAINED_SETTINGS, openTrained } from '../trained.ts'
+
+async function measure(
+  { clock, terminal }: ProgramHost, { kernel, stage }: OpenedKernel, { model, labels, adapter }: Trained, data: TokenizedDataset,
+): Promise<Evaluation> {
+  const progress = createProgress(terminal.screen, clock.now)
+  const batches = Math.ceil(data.sequences.length / EVALUATION_BATCH)
+  let done = 0
+  const turn = async () => {
+    progress.update(++done, batches, `batches of ${EVALUATION_BATCH} texts`)
+    await clock.turn()
+  }
+  const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longestOf(data), { ...stage, turn })
+  try {
+    return await evaluator.run(data, adapter?.vector)
+  } finally {
+    progress.end()
+    evaluator.stage.close()
+  }
+}
+
+/** `logits` [rows, labels] f32 in file order; the label names stand in the metadata. */
+function encodeLogits({ logits, rows }: Evaluation, labels: readonly string[]): Uint8Array {
+  const data = new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength)
+  return encodeSafetensors([{ name: 'logits', dtype: 'F32', shape: [rows, labels.length], data }], { labels: JSON.stringify(labels) })
+}
+
+function describe({ rows, accuracy, loss, macroF1, confusion }: Evaluation, { model, labels, adapter }: Trained, data: string): string {
+  const perLabel = scoreLabels(confusion, labels)
+  const report = {
+    model: model.name, adapter: adapter?.directory ?? null, data, rows, labels,
+    accuracy, loss, macroF1, majorityAccuracy: majorityShare(perLabel.map((score) => score.rows)), perLabel, confusion,
+  }
+  return `${JSON.stringify(report, null, 1)}\n`
+}
+
+export const evaluateCommand = defineCommand({
+  summary: 'measure a trained model on a labelled file',
+  names: [...TRAINED_SETTINGS, 'data', 'maxLength', 'truncate', 'logits', 'json'],
+  async run(settings, { host }) {
+    const { files, terminal } = host
+    const opened = await openProgramKernel(host, settings)
+    for (const note of opened.notes) terminal.screen.write(`${note}\n`)
+    const file = settings.data ?? bundledData(files).validation
+    const trained = await openTrained(files, { ...settings, dataFile: file }, createChecksum(opened.kernel))
+    const { model, labels } = trained
+    try {
+      const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
+      const data = await readTokens(files, file, await openTokenizer(files, model), labels, limits)
+      const evaluation = await measure(host, opened, trained, data)
+      if (settings.logits !== undefined) await saveFile(files, settings.logits, encodeLogits(evaluation, labels))
+      terminal.print(settings.json ? describe(evaluation, trained, file) : formatScores(evaluation, labels))
+    } finally {
+      await model.close()
+    }
+  },
+})

@@ -1,0 +1,25 @@
+/**
+ * What decides the bits of a run, as it was understood: one record, kept with every checkpoint and compared whole, so that
+ * a run goes on as it began or not at all. settings.ts says for each setting which field of it holds it.
+ */
+import type { WeightFormat } from '../kernel/format.ts'
+import type { KernelBuild } from '../kernel/load.ts'
+import type { Contract } from '../split/contract.ts'
+
+/** All of a contract but what only says how often states are kept; numerics; and what the run was given to work on. */
+export type Kept = Omit<Contract, 'checkpointEvery'> & {
+  /** As the host could give it: strict where it has no fused multiply and add. */
+  profile: 'strict' | 'fast'
+  dtype: WeightFormat
+  /** What a device's memory may be at most decides how it holds its weights; null: as `dtype` says. */
+  memory: number | null
+  /** CRC32C of tokens and labels, and of the adapter set that the run begins with. */
+  dataCrc: number
+  adapterCrc: number
+}
+
+export type KeptInputs = { build: KernelBuild; dtype: WeightFormat; memory: number | undefined; dataCrc: number; adapterCrc: number }
+
+export function keepRun({ checkpointEvery: _, ...contract }: Contract, { build, dtype, memory, dataCrc, adapterCrc }: KeptInputs): Kept {
+  return { ...contract, profile: build === 'relaxed' ? 'fast' : 'strict', dtype, memory: memory ?? null, dataCrc, adapterCrc }
+}

@@ -1,0 +1,65 @@
+/** The command line: `kerf COMMAND [flags]`. Exit 0 success, 1 the run failed, 2 the call was wrong. */
+import { KerfError } from '../error.ts'
+import type { Command } from './command.ts'
+import { benchCommand } from './command/bench.ts'
+import { evaluateCommand } from './command/eval.ts'
+import { exportCommand } from './command/export.ts'
+import { inferCommand } from './command/infer.ts'
+import { joinCommand } from './command/join.ts'
+import { planCommand } from './command/plan.ts'
+import { serveCommand } from './command/serve.ts'
+import { trainCommand } from './command/train.ts'
+import { formatHelp, parseFlags } from './flags.ts'
+import type { ProgramHost } from './host.ts'
+import { SETTINGS, flagTable, readSettings } from './settings.ts'
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  train: trainCommand, eval: evaluateCommand, infer: inferCommand, plan: planCommand, bench: benchCommand,
+  serve: serveCommand, join: joinCommand, export: exportCommand,
+}
+
+const OK = 0, FAILED = 1, WRONG = 2
+/** Codes of a run that failed through no fault of the call. */
+const FAILURES = new Set(['join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-write', 'join-lost', 'kernel.abi', 'server', 'device', 'executor'])
+
+function overview(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
+  return `kerf COMMAND [flags]\n\nSplit federated fine-tuning over small, unequal devices.\n\n${lines.join('\n')}\n\nkerf COMMAND --help lists its flags.\n`
+}
+
+async function dispatch(host: ProgramHost, args: readonly string[]): Promise<number> {
+  const { terminal } = host
+  const [name, ...rest] = args
+  if (name === undefined || ['--help', '-h', 'help'].includes(name)) {
+    terminal.print(overview())
+    return OK
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!command) {
+    terminal.screen.write(`kerf: expected a command of ${Object.keys(COMMANDS).join(', ')}, got "${name}"\n`)
+    return WRONG
+  }
+  const { word, summary } = command
+  const table = flagTable(command)
+  const flags = parseFlags(table, rest, word === undefined ? 0 : 1)
+  if (flags.values.help === true) {
+    const place = word === undefined ? '' : ` ${(SETTINGS[word] as { value?: string }).value}`
+    terminal.print(formatHelp(`kerf ${name}${place} [flags]`, summary, table))
+  } else await command.run(readSettings(command, flags), { host, line: `kerf ${args.join(' ')}` })
+  return OK
+}
+
+/** Runs one command to its end; resolves to the exit code. What is refused is said in one line. */
+export async function runProgram(host: ProgramHost, args: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(host, args)
+  } catch (error) {
+    const { screen } = host.terminal
+    if (error instanceof KerfError) {
+      screen.write(`kerf: ${error.message.replaceAll('\n', ' ')}\n`)
+      return FAILURES.has(error.code) ? FAILED : WRONG
+    }
+    screen.write(`kerf: ${error instanceof Error ? error.stack : String(error)}\n`)
+    return FAILED
+  }
+}
