@@ -3,26 +3,37 @@
  * block function and meet at barriers. Between two barriers each does its share of the rows or outputs, or takes the
  * next unit of work as long as there is one, so that a slower core does less; no sum is ever split, so that neither
  * their number nor who did what changes a bit. The builds without shared memory have a team of one.
- *
- * The team's record, zero at first:
- *   0 arrived   threads at the barrier
- *   4 passed    barriers passed
- *   8 job       jobs given out
- *  12 what      JOB_FORWARD, JOB_BACKWARD or JOB_STOP
- *  16 arguments of the job, nine words
- *  52 taken    units of work taken since the last barrier
  */
 
 export const JOB_STOP: i32 = 0
 export const JOB_FORWARD: i32 = 1
 export const JOB_BACKWARD: i32 = 2
 
-const PASSED: usize = 4
-const JOB: usize = 8
-const WHAT: usize = 12
-const ARGUMENTS: usize = 16
-const TAKEN: usize = 52
-const TEAM_BYTES: i32 = 64
+/** The team's record, zero at first. */
+@unmanaged export class Team {
+  arrived: i32 //     threads at the barrier
+  passed: i32 //      barriers passed
+  job: i32 //         jobs given out
+  what: i32 //        JOB_FORWARD, JOB_BACKWARD or JOB_STOP
+  argument0: usize // of the job
+  argument1: usize
+  argument2: usize
+  argument3: usize
+  argument4: usize
+  argument5: usize
+  argument6: usize
+  argument7: usize
+  argument8: usize
+  taken: i32 //       units of work taken since the last barrier
+}
+
+const PASSED: usize = offsetof<Team>('passed')
+const JOB: usize = offsetof<Team>('job')
+const WHAT: usize = offsetof<Team>('what')
+const ARGUMENTS: usize = offsetof<Team>('argument0')
+const TAKEN: usize = offsetof<Team>('taken')
+/** Whole cache lines. */
+const TEAM_BYTES: i32 = (i32(offsetof<Team>()) + 63) & ~63
 /** Loads before a thread asks its host to sleep: some ten microseconds, longer than the host takes between two blocks. */
 const SPINS: i32 = 20000
 /** Work that one core does in some fifty microseconds, as long as the barriers of a block may take. */

@@ -3,13 +3,17 @@
  *
  *   npm run build
  *
- * The kernel's targets and options stand in asconfig.json. Prints every file's bytes as they are and gzipped.
+ * The kernel's targets and options stand in asconfig.json. Prints every file's bytes as they are and gzipped. The files of
+ * runtime/kernel/ that follow from the ABI (abi.ts) are written where they are not what the compiler gives; where CI=true
+ * nobody would commit them, and the build fails instead.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { writeAbi } from './abi.ts'
+import type { Abi } from './abi.ts'
 
 const SHEBANG = '#!/usr/bin/env node\n'
 /** ws is CommonJS and asks for Node's own modules with require, which a module has not. */
@@ -36,6 +40,17 @@ function compileKernel(): void {
   if (status !== 0) throw new Error('the kernel did not compile')
   const times = JSON.parse(stdout) as number[]
   Object.values(targets).forEach(({ outFile }, index) => printFile(outFile, times[index]))
+}
+
+/** Prints a row for each file that was not what the compiler gives. */
+function updateAbi(): void {
+  const abi = JSON.parse(readFileSync('dist/abi.json', 'utf8')) as Abi
+  for (const [file, text] of writeAbi(abi)) {
+    if (existsSync(file) && readFileSync(file, 'utf8') === text) continue
+    if (process.env.CI === 'true') throw new Error(`${file}: expected what npm run build makes of the kernel's ABI, got another text`)
+    writeFileSync(file, text)
+    console.log(`${file.padEnd(30)} written anew, to be committed`)
+  }
 }
 
 async function bundleProgram(entry: string, outfile: string, firstLine: string): Promise<void> {
@@ -70,6 +85,7 @@ function printFile(file: string, tookMs: number): void {
 async function buildAll(): Promise<void> {
   printRow('file', 'bytes', 'gzipped', 'seconds')
   compileKernel()
+  updateAbi()
   for (const [entry, outfile, firstLine] of PROGRAMS) {
     const start = performance.now()
     await bundleProgram(entry, outfile, firstLine)

@@ -3,6 +3,7 @@
  * order, run alone on the step's own tensors and records, times how often the step runs it. One thread.
  * N rows of S sequences of at most T rows, C width, F hidden, H heads, R rank, K labels.
  */
+import { adamw, attention, attentionBackward, embedding, layerNorm, layerNormBackward } from '../kernel/calls.ts'
 import { formatCode } from '../kernel/format.ts'
 import { BLOCK_BYTES, readBlock } from '../kernel/records.ts'
 import type { LinearKey } from '../model/names.ts'
@@ -100,18 +101,20 @@ function normOf(stage: Stage, name: string): { gain: number; bias: number } {
 
 function embeddingParts({ stage, N, S, C }: Context): Part[] {
   const { kernel, plan: { batch, embeddings, saved }, spec: { config } } = stage
-  const tables = ['word', 'position', 'token_type'].map((name) => tensorOf(stage, `embeddings.${name}_embeddings.weight`))
+  const [word, position, type] = ['word', 'position', 'token_type'].map((name) => tensorOf(stage, `embeddings.${name}_embeddings.weight`))
   const { gain, bias } = normOf(stage, 'embeddings.LayerNorm')
   const out = saved[0].x, format = formatOf(stage)
   return [
     {
       phase: 'forward', operation: 'embedding', count: 1, cost: count.embeddingCost(N, C, format),
-      calls: [() => kernel.embedding(out, batch.ids, 0, batch.offsets, ...tables.map(({ address }) => address),
-        formatCode(format), ...tables.map(({ scales }) => scales), S, C)],
+      calls: [() => embedding(kernel, {
+        out, ids: batch.ids, types: 0, offsets: batch.offsets, word: word.address, position: position.address, type: type.address,
+        format: formatCode(format), wordScales: word.scales, positionScales: position.scales, typeScales: type.scales, S, C,
+      })],
     },
     {
       phase: 'forward', operation: 'embedding layerNorm', count: 1, cost: count.layerNormCost(N, C),
-      calls: [() => kernel.layerNorm(out, embeddings.stats, out, gain, bias, N, C, config.layerNormEps)],
+      calls: [() => layerNorm(kernel, { out, stats: embeddings.stats, x: out, gain, bias, N, C, eps: config.layerNormEps })],
     },
   ]
 }
@@ -171,17 +174,21 @@ function forwardParts(context: Context): Part[] {
   return [
     ...(['query', 'key', 'value'] as const).map((key) => linearPart(context, key, { address: fields[key] }, { address: fields.x }, whole)),
     part('attention', count.attentionCost(lengths, H, C),
-      () => kernel.attention(fields.context, fields.query, fields.key, fields.value, batch.offsets, S, H, C / H, T, scratch)),
+      () => attention(kernel, {
+        out: fields.context, q: fields.query, k: fields.key, v: fields.value, offsets: batch.offsets, S, H, D: C / H, T, scratch,
+      })),
     linearPart(context, 'attention', { address: fields.sum1 }, { address: fields.context }, whole),
     residual('attention residual', fields.sum1, fields.x),
     part('attention layerNorm', count.layerNormCost(N, C),
-      () => kernel.layerNorm(fields.hidden, fields.stats1, fields.sum1, norm1.gain, norm1.bias, N, C, eps)),
+      () => layerNorm(kernel, { out: fields.hidden, stats: fields.stats1, x: fields.sum1, gain: norm1.gain, bias: norm1.bias, N, C, eps })),
     linearPart(context, 'up', { address: fields.up }, { address: fields.hidden }, chunks),
     part('gelu', count.geluCost(N * F), ...chunks.map(({ row, rows }) => () => kernel.gelu(own.gelu, rowsAt(fields.up, row, F), rows * F, scratch))),
     linearPart(context, 'down', { address: fields.sum2 }, gelu, chunks),
     residual('output residual', fields.sum2, fields.hidden),
     part('output layerNorm', count.layerNormCost(N, C),
-      () => kernel.layerNorm(stage.plan.out, fields.stats2, fields.sum2, norm2.gain, norm2.bias, N, C, eps)),
+      () => layerNorm(kernel, {
+        out: stage.plan.out, stats: fields.stats2, x: fields.sum2, gain: norm2.gain, bias: norm2.bias, N, C, eps,
+      })),
   ]
 }
 
@@ -230,16 +237,19 @@ function backwardParts(context: Context): Part[] {
   const { fields, norm1, norm2 } = lastBlock(context)
   const blocks = to - from, upper = from === 0 ? blocks - 1 : blocks
   const part = (operation: string, cost: Cost, run: () => void): Part => ({ phase: 'backward', operation, count: blocks, cost, calls: [run] })
-  const norm = (name: string, dx: number, dy: number, stats: number, x: number, gain: number) =>
-    part(name, count.layerNormBackwardCost(N, C), () => kernel.layerNormBackward(dx, 0, 0, dy, stats, x, gain, N, C, scratch))
+  const norm = (name: string, { dx, dOut, stats, x, gain }: { dx: number; dOut: number; stats: number; x: number; gain: number }) =>
+    part(name, count.layerNormBackwardCost(N, C), () =>
+      layerNormBackward(kernel, { dx, dGain: 0, dBias: 0, dOut, stats, x, gain, N, C, row: scratch }))
   const inputs = [['query', own.dQuery], ['key', own.dKey], ['value', own.dValue]] as const
   return [
-    norm('output layerNorm', own.dSum2, dOut, fields.stats2, fields.sum2, norm2.gain),
+    norm('output layerNorm', { dx: own.dSum2, dOut, stats: fields.stats2, x: fields.sum2, gain: norm2.gain }),
     ...feedForwardBackwardParts(context),
-    norm('attention layerNorm', own.dSum1, own.dSum2, fields.stats1, fields.sum1, norm1.gain),
+    norm('attention layerNorm', { dx: own.dSum1, dOut: own.dSum2, stats: fields.stats1, x: fields.sum1, gain: norm1.gain }),
     linearBackwardPart(context, { key: 'attention', dx: { address: own.dContext }, dy: { address: own.dSum1 }, x: fields.context, times: blocks }),
-    part('attention', count.attentionBackwardCost(lengths, H, C), () => kernel.attentionBackward(
-      own.dQuery, own.dKey, own.dValue, own.dContext, fields.query, fields.key, fields.value, batch.offsets, S, H, C / H, T, scratch)),
+    part('attention', count.attentionBackwardCost(lengths, H, C), () => attentionBackward(kernel, {
+      dq: own.dQuery, dk: own.dKey, dv: own.dValue, dOut: own.dContext, q: fields.query, k: fields.key, v: fields.value,
+      offsets: batch.offsets, S, H, D: C / H, T, scratch,
+    })),
     // Below the first block nothing is trained, so its inputs' gradient is not wanted.
     ...inputs.flatMap(([key, address]) => {
       const layer = { key, dy: { address }, x: fields.x, accumulate: true }
@@ -271,7 +281,10 @@ function updatePart({ stage }: Context): Part {
   const P = set.layout.count
   return {
     phase: 'backward', operation: 'adamw', count: 1, cost: count.adamwCost(P),
-    calls: [() => kernel.adamw(set.params, set.m, set.v, setGrads, P, 1, beta1, 1 - beta1, beta2, 1 - beta2, 0, 1, eps)],
+    calls: [() => adamw(kernel, {
+      p: set.params, m: set.m, v: set.v, g: setGrads, n: P,
+      keep: 1, beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2, step: 0, correction: 1, eps,
+    })],
   }
 }
 

@@ -3,6 +3,7 @@
  * N rows of S sequences of T rows, C width, F hidden, H heads, D = C / H, V vocabulary, P adapter parameters.
  */
 import type { KernelExports } from '../kernel/abi.ts'
+import { adamw, attention, attentionBackward, embedding, layerNorm, layerNormBackward } from '../kernel/calls.ts'
 import type { WeightFormat } from '../kernel/format.ts'
 import { formatBytes, formatCode } from '../kernel/format.ts'
 import type { Kernel } from '../kernel/load.ts'
@@ -147,12 +148,13 @@ function listAttention({ hiddenSize: C, heads: H }: ModelConfig, N: number, leng
   return [
     defineOperation({
       operation: 'attention', sizes, rows: N, cost: count.attentionCost(lengths, H, C), floats, scratch, write,
-      call: (kernel, { out, q, k, v, offsets }, rest) => kernel.attention(out, q, k, v, offsets, S, H, D, T, rest),
+      call: (kernel, { out, q, k, v, offsets }, rest) => attention(kernel, { out, q, k, v, offsets, S, H, D, T, scratch: rest }),
     }),
     defineOperation({
       operation: 'attentionBackward', sizes, rows: N, cost: count.attentionBackwardCost(lengths, H, C),
       floats: { ...floats, dq: N * C, dk: N * C, dv: N * C }, scratch, write,
-      call: (kernel, { dq, dk, dv, out, q, k, v, offsets }, rest) => kernel.attentionBackward(dq, dk, dv, out, q, k, v, offsets, S, H, D, T, rest),
+      call: (kernel, { dq, dk, dv, out, q, k, v, offsets }, rest) =>
+        attentionBackward(kernel, { dq, dk, dv, dOut: out, q, k, v, offsets, S, H, D, T, scratch: rest }),
     }),
   ]
 }
@@ -163,12 +165,13 @@ function listNorms({ hiddenSize: C }: ModelConfig, N: number): Operation[] {
   return [
     defineOperation({
       operation: 'layerNorm', sizes, rows: N, cost: count.layerNormCost(N, C), floats,
-      call: (kernel, { out, stats, x, gain, bias }) => kernel.layerNorm(out, stats, x, gain, bias, N, C, 1e-12),
+      call: (kernel, { out, stats, x, gain, bias }) => layerNorm(kernel, { out, stats, x, gain, bias, N, C, eps: 1e-12 }),
     }),
     defineOperation({
       operation: 'layerNormBackward', sizes, rows: N, cost: count.layerNormBackwardCost(N, C),
       floats: { dx: N * C, dOut: N * C, stats: 2 * N, x: N * C, gain: C }, scratch: () => 4 * C,
-      call: (kernel, { dx, dOut, stats, x, gain }, row) => kernel.layerNormBackward(dx, 0, 0, dOut, stats, x, gain, N, C, row),
+      call: (kernel, { dx, dOut, stats, x, gain }, row) =>
+        layerNormBackward(kernel, { dx, dGain: 0, dBias: 0, dOut, stats, x, gain, N, C, row }),
     }),
   ]
 }
@@ -214,8 +217,10 @@ function embeddingOperation({ hiddenSize: C, vocabSize: V, positionsMax, typesMa
       memory.i32.set(offsetsOf(lengths), at.offsets >> 2)
     },
     // One row of scales serves all three tables.
-    call: (kernel, { out, ids, offsets, word, position, type, scales }) =>
-      kernel.embedding(out, ids, 0, offsets, word, position, type, formatCode(format), scales, scales, scales, S, C),
+    call: (kernel, { out, ids, offsets, word, position, type, scales }) => embedding(kernel, {
+      out, ids, types: 0, offsets, word, position, type, format: formatCode(format),
+      wordScales: scales, positionScales: scales, typeScales: scales, S, C,
+    }),
   })
 }
 
@@ -256,7 +261,9 @@ export function adamwOperation(P: number): Operation {
   return defineOperation({
     operation: 'adamw', sizes: String(P), rows: 0, cost: count.adamwCost(P), floats: { p: P, m: P, v: P, g: P },
     write: ({ f32 }, { v }) => { f32.fill(0, v >> 2, (v >> 2) + P) },
-    call: (kernel, { p, m, v, g }) => kernel.adamw(p, m, v, g, P, 1, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 0, 1, 1e-8),
+    call: (kernel, { p, m, v, g }) => adamw(kernel, {
+      p, m, v, g, n: P, keep: 1, beta1: 0.9, rest1: 1 - 0.9, beta2: 0.999, rest2: 1 - 0.999, step: 0, correction: 1, eps: 1e-8,
+    }),
   })
 }
 

@@ -3,7 +3,7 @@
  * The module has no static data and no state but an instance's own: its tile and its place in a team.
  */
 import { refuse } from '../error.ts'
-import { ABI_VERSION } from './abi.ts'
+import { ABI_VERSION, TEAM } from './abi.ts'
 import type { KernelExports } from './abi.ts'
 
 export const PAGE_BYTES = 65536
@@ -78,9 +78,6 @@ export async function instantiateTeam(kernel: Kernel, memory: WebAssembly.Memory
   return exports
 }
 
-/** Where a team's record counts its jobs; see assembly/team.ts. */
-const JOB_OFFSET_BYTES = 8
-
 /** What a started thread does; returns when the team is dismissed. */
 export async function runThread({ module, memory, tile, address, index, count }: ThreadJob, ready: () => void): Promise<void> {
   const exports = await instantiate(module, memory, tile)
@@ -89,7 +86,7 @@ export async function runThread({ module, memory, tile, address, index, count }:
   const words = new Int32Array(memory.buffer)
   for (let seen = 0; seen >= 0;) {
     const done = exports.work(seen)
-    if (done === seen) Atomics.wait(words, (address + JOB_OFFSET_BYTES) >> 2, seen)
+    if (done === seen) Atomics.wait(words, (address + TEAM.fields.job.offset) >> 2, seen)
     seen = done
   }
 }

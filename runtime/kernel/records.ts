@@ -1,53 +1,50 @@
-/** The kernel's records, field by field in the order of `assembly/records.ts`; every field is four bytes. */
+/** Writes and reads the records that describe a block to the kernel, and names their fields; abi.ts has the tables. */
+import { BLOCK, LINEAR, NORM, SAVED } from './abi.ts'
 
-const LINEAR = [
-  'weight', 'bias', 'loraA', 'loraB', 'dWeight', 'dBias', 'dLoraA', 'dLoraB', 'inputs', 'outputs', 'rank', 'scale', 'format', 'scales',
-] as const
-const NORM = ['gain', 'bias', 'dGain', 'dBias', 'width', 'eps'] as const
-const BLOCK = ['query', 'key', 'value', 'attention', 'up', 'down', 'norm1', 'norm2', 'heads', 'ffnRows'] as const
-const SAVED = [
-  'x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'sum2', 'stats2',
-  'loraQuery', 'loraKey', 'loraValue', 'loraAttention', 'loraUp', 'loraDown',
-] as const
+type Field = { readonly offset: number; readonly type: 'usize' | 'i32' | 'u32' | 'f32' }
+type Table = { readonly bytes: number; readonly fields: Readonly<Record<string, Field>> }
+type FieldOf<T extends Table> = keyof T['fields'] & string
+type RecordOf<T extends Table> = Record<FieldOf<T>, number>
 
-const FLOATS: ReadonlySet<string> = new Set(['scale', 'eps'])
+export type LinearRecord = RecordOf<typeof LINEAR>
+export type NormRecord = RecordOf<typeof NORM>
+export type BlockRecord = RecordOf<typeof BLOCK>
+export type SavedRecord = RecordOf<typeof SAVED>
 
-export type LinearRecord = Record<(typeof LINEAR)[number], number>
-export type NormRecord = Record<(typeof NORM)[number], number>
-export type BlockRecord = Record<(typeof BLOCK)[number], number>
-export type SavedRecord = Record<(typeof SAVED)[number], number>
+export const LINEAR_BYTES = LINEAR.bytes
+export const NORM_BYTES = NORM.bytes
+export const BLOCK_BYTES = BLOCK.bytes
+export const SAVED_BYTES = SAVED.bytes
 
-export const LINEAR_BYTES = 4 * LINEAR.length
-export const NORM_BYTES = 4 * NORM.length
-export const BLOCK_BYTES = 4 * BLOCK.length
-export const SAVED_BYTES = 4 * SAVED.length
-
-function write(buffer: ArrayBufferLike, address: number, fields: readonly string[], values: Readonly<Record<string, number>>): void {
-  const view = new DataView(buffer, address, 4 * fields.length)
-  fields.forEach((field, index) => {
-    if (FLOATS.has(field)) view.setFloat32(4 * index, values[field], true)
-    else view.setUint32(4 * index, values[field], true)
-  })
+/** The fields of a record in their order. */
+function listFields<T extends Table>({ fields }: T): readonly FieldOf<T>[] {
+  return Object.keys(fields) as FieldOf<T>[]
 }
 
-export function writeLinear(buffer: ArrayBufferLike, address: number, values: LinearRecord): void {
-  write(buffer, address, LINEAR, values)
+export const LINEAR_FIELDS = listFields(LINEAR)
+export const SAVED_FIELDS = listFields(SAVED)
+
+type Write<T extends Table> = (buffer: ArrayBufferLike, address: number, values: Readonly<RecordOf<T>>) => void
+
+function writerOf<T extends Table>({ bytes, fields }: T): Write<T> {
+  const entries = Object.entries(fields) as [FieldOf<T>, Field][]
+  return (buffer, address, values) => {
+    const view = new DataView(buffer, address, bytes)
+    for (const [field, { offset, type }] of entries) {
+      if (type === 'f32') view.setFloat32(offset, values[field], true)
+      else view.setUint32(offset, values[field], true)
+    }
+  }
 }
 
-export function writeNorm(buffer: ArrayBufferLike, address: number, values: NormRecord): void {
-  write(buffer, address, NORM, values)
-}
+export const writeLinear = writerOf(LINEAR)
+export const writeNorm = writerOf(NORM)
+export const writeBlock = writerOf(BLOCK)
+export const writeSaved = writerOf(SAVED)
 
-export function writeBlock(buffer: ArrayBufferLike, address: number, values: BlockRecord): void {
-  write(buffer, address, BLOCK, values)
-}
-
-/** The addresses that a block's record holds. */
+/** The addresses and counts that a block's record holds. */
 export function readBlock(buffer: ArrayBufferLike, address: number): BlockRecord {
-  const view = new DataView(buffer, address, BLOCK_BYTES)
-  return Object.fromEntries(BLOCK.map((field, index) => [field, view.getUint32(4 * index, true)])) as BlockRecord
-}
-
-export function writeSaved(buffer: ArrayBufferLike, address: number, values: SavedRecord): void {
-  write(buffer, address, SAVED, values)
+  const view = new DataView(buffer, address, BLOCK.bytes)
+  const values = Object.entries(BLOCK.fields).map(([field, { offset }]) => [field, view.getUint32(offset, true)])
+  return Object.fromEntries(values) as BlockRecord
 }

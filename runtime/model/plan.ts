@@ -9,7 +9,8 @@ import type { WeightFormat } from '../kernel/format.ts'
 import { formatBytes } from '../kernel/format.ts'
 import type { MemoryPlan, Purpose } from '../kernel/plan.ts'
 import { createPlanner } from '../kernel/plan.ts'
-import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, SAVED_BYTES } from '../kernel/records.ts'
+import type { SavedRecord } from '../kernel/records.ts'
+import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, SAVED_BYTES, SAVED_FIELDS } from '../kernel/records.ts'
 import type { ModelConfig } from './config.ts'
 import type { Layout } from './layout.ts'
 import { countOf, layoutOf } from './layout.ts'
@@ -52,6 +53,10 @@ export type StageSpec = {
 
 /** How a party holds and computes its stage; all but `format` give the same bits. */
 export type StageOptions = Pick<StageSpec, 'format' | 'recompute' | 'threads'>
+
+/** A block's saved tensors but for its adapters'; see `assembly/records.ts`. */
+export type SavedField = Exclude<keyof SavedRecord, `lora${string}`>
+const PLAIN_FIELDS = SAVED_FIELDS.filter((field): field is SavedField => !field.startsWith('lora'))
 
 export type SetPlan = { layout: Layout; params: number; m: number; v: number }
 export type SavedPlan = { record: number; x: number; lora: Record<LinearKey, number>; fields: Record<SavedField, number> }
@@ -220,11 +225,11 @@ export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
   const fieldsOf = (name: string, fields: readonly SavedField[]) =>
     Object.fromEntries(fields.map((field) => [field, hidden(`${name}.${field}`, widths[field])])) as Record<SavedField, number>
   // Where blocks are computed again, or never backwards, all share one place but for their inputs.
-  const shared = keep && !recompute ? undefined : { lora: loraOf('blocks'), fields: fieldsOf('blocks', SAVED_FIELDS.filter((field) => field !== 'x')) }
+  const shared = keep && !recompute ? undefined : { lora: loraOf('blocks'), fields: fieldsOf('blocks', PLAIN_FIELDS.filter((field) => field !== 'x')) }
   const saved: SavedPlan[] = []
   for (let index = 0; index < (keep ? blocks : 1); index++) {
     const name = keep ? `block ${from + index}` : 'block'
-    const fields = shared ? { ...shared.fields, ...fieldsOf(name, ['x']) } : fieldsOf(name, SAVED_FIELDS)
+    const fields = shared ? { ...shared.fields, ...fieldsOf(name, ['x']) } : fieldsOf(name, PLAIN_FIELDS)
     saved.push({ record: planner.place(`${name}.record`, 'records', 'run', SAVED_BYTES), x: fields.x, lora: shared?.lora ?? loraOf(name), fields })
   }
   const out = hidden('out')
@@ -252,7 +257,3 @@ export function planStage(spec: StageSpec, kernel: KernelExports): StagePlan {
     scratch, scratchBytes,
   }
 }
-
-/** A block's saved tensors; see `assembly/records.ts`. */
-const SAVED_FIELDS = ['x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'sum2', 'stats2'] as const
-export type SavedField = (typeof SAVED_FIELDS)[number]

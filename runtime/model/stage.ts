@@ -6,6 +6,7 @@
  */
 import { refuse } from '../error.ts'
 import type { KernelExports } from '../kernel/abi.ts'
+import { adamw, blockBackward, blockForward, embedding, embeddingBackward, layerNorm, layerNormBackward } from '../kernel/calls.ts'
 import type { Kernel } from '../kernel/load.ts'
 import { PANELS_CODE, formatCode } from '../kernel/format.ts'
 import { PAGE_BYTES, createMemory, instantiate, instantiateTeam } from '../kernel/load.ts'
@@ -294,10 +295,16 @@ export class Stage {
     const { config } = this.spec
     const sum = embeddings.sum || saved[0].x
     const at = (name: string) => this.addressOf(`embeddings.${name}`)
-    const tables = EMBEDDING_TABLES.map((name) => this.tensors.get(name)!)
-    this.kernel.embedding(sum, batch.ids, this.typed ? batch.types : 0, batch.offsets, ...tables.map(({ address }) => address),
-      formatCode(tables[0].format), ...tables.map(({ scales }) => scales), this.sequences, config.hiddenSize)
-    this.kernel.layerNorm(saved[0].x, embeddings.stats, sum, at('LayerNorm.weight'), at('LayerNorm.bias'), this.rows, config.hiddenSize, config.layerNormEps)
+    const [word, position, type] = EMBEDDING_TABLES.map((name) => this.tensors.get(name)!)
+    embedding(this.kernel, {
+      out: sum, ids: batch.ids, types: this.typed ? batch.types : 0, offsets: batch.offsets,
+      word: word.address, position: position.address, type: type.address, format: formatCode(word.format),
+      wordScales: word.scales, positionScales: position.scales, typeScales: type.scales, S: this.sequences, C: config.hiddenSize,
+    })
+    layerNorm(this.kernel, {
+      out: saved[0].x, stats: embeddings.stats, x: sum, gain: at('LayerNorm.weight'), bias: at('LayerNorm.bias'),
+      N: this.rows, C: config.hiddenSize, eps: config.layerNormEps,
+    })
   }
 
   /** A block's saved tensors; without training all blocks share one place. */
@@ -322,8 +329,10 @@ export class Stage {
     const { from, to } = this.spec
     const { records, out, batch, scratch } = this.plan
     const next = block + 1 === to ? out : this.savedAt(block + 1).x
-    this.kernel.blockForward(next, this.savedAt(block).record, records.blocks + BLOCK_BYTES * (block - from),
-      batch.offsets, this.rows, this.sequences, this.longest, scratch)
+    blockForward(this.kernel, {
+      out: next, saved: this.savedAt(block).record, block: records.blocks + BLOCK_BYTES * (block - from),
+      offsets: batch.offsets, N: this.rows, S: this.sequences, T: this.longest, scratch,
+    })
   }
 
   private classify(): void {
@@ -385,8 +394,11 @@ export class Stage {
       const wanted = block > 0 || training === 'all'
       // The last block's values are still there from the forward pass.
       if (recompute && block < to - 1) this.blockForward(block)
-      this.kernel.blockBackward(wanted ? plan.dOut : 0, plan.dOut, plan.saved[block - from].record,
-        plan.records.blocks + BLOCK_BYTES * (block - from), plan.batch.offsets, rows, this.sequences, this.longest, plan.scratch)
+      blockBackward(this.kernel, {
+        dx: wanted ? plan.dOut : 0, dOut: plan.dOut, saved: plan.saved[block - from].record,
+        block: plan.records.blocks + BLOCK_BYTES * (block - from),
+        offsets: plan.batch.offsets, N: rows, S: this.sequences, T: this.longest, scratch: plan.scratch,
+      })
     }
     if (begin > 0) return this.view(plan.dOut, count).slice()
     if (training === 'all') this.embedBackward()
@@ -413,10 +425,14 @@ export class Stage {
     const { batch, embeddings, dOut, scratch } = this.plan
     const C = this.spec.config.hiddenSize
     const at = (name: string) => this.gradientOf(`embeddings.${name}`)
-    this.kernel.layerNormBackward(dOut, at('LayerNorm.weight'), at('LayerNorm.bias'), dOut, embeddings.stats, embeddings.sum,
-      this.addressOf('embeddings.LayerNorm.weight'), this.rows, C, scratch)
-    this.kernel.embeddingBackward(at('word_embeddings.weight'), at('position_embeddings.weight'), at('token_type_embeddings.weight'),
-      dOut, batch.ids, this.typed ? batch.types : 0, batch.offsets, this.sequences, C)
+    layerNormBackward(this.kernel, {
+      dx: dOut, dGain: at('LayerNorm.weight'), dBias: at('LayerNorm.bias'), dOut, stats: embeddings.stats, x: embeddings.sum,
+      gain: this.addressOf('embeddings.LayerNorm.weight'), N: this.rows, C, row: scratch,
+    })
+    embeddingBackward(this.kernel, {
+      dWord: at('word_embeddings.weight'), dPosition: at('position_embeddings.weight'), dType: at('token_type_embeddings.weight'),
+      dOut, ids: batch.ids, types: this.typed ? batch.types : 0, offsets: batch.offsets, S: this.sequences, C,
+    })
   }
 
   /** One AdamW step of the selected set, from the block where forward began, or of every weight where all are trained. */
@@ -443,8 +459,10 @@ export class Stage {
   private step(optimizer: Optimizer, before: Progress, params: number, m: number, v: number, grads: number, count: number): Progress {
     const { learningRate, beta1, beta2, eps, weightDecay } = optimizer
     const power1 = before.power1 * beta1, power2 = before.power2 * beta2
-    this.kernel.adamw(params, m, v, grads, count, 1 - learningRate * weightDecay, beta1, 1 - beta1, beta2, 1 - beta2,
-      learningRate / (1 - power1), Math.sqrt(1 - power2), eps)
+    adamw(this.kernel, {
+      p: params, m, v, g: grads, n: count, keep: 1 - learningRate * weightDecay, beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2,
+      step: learningRate / (1 - power1), correction: Math.sqrt(1 - power2), eps,
+    })
     return { power1, power2 }
   }
 

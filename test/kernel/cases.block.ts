@@ -1,5 +1,7 @@
 /** Cases of assembly/block.ts: one encoder block, with and without adapters, everything or only the adapters trained. */
-import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, SAVED_BYTES, writeBlock, writeLinear, writeNorm, writeSaved } from '../../runtime/kernel/records.ts'
+import {
+  BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, SAVED_BYTES, SAVED_FIELDS, writeBlock, writeLinear, writeNorm, writeSaved,
+} from '../../runtime/kernel/records.ts'
 import type { LinearRecord, NormRecord } from '../../runtime/kernel/records.ts'
 import { add, attention, gelu, runBlock, runLayerNorm, runLinear } from '../oracle/bert.ts'
 import type { Tensor } from '../oracle/bert.ts'
@@ -132,10 +134,6 @@ function normSlot(key: string, { C, eps }: BlockSizes): Slot {
   }
 }
 
-/** Fields of the saved record, and of its adapters' part. */
-const SAVED = ['x', 'query', 'key', 'value', 'context', 'sum1', 'stats1', 'hidden', 'up', 'sum2', 'stats2'] as const
-const SAVED_LORA = LINEARS.map(({ saved }) => saved)
-
 /** The block's record, those of its layers and of what is saved, its parameters, and offsets. */
 function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>, ffnRows: number): Slots {
   const layers = Object.fromEntries([
@@ -156,7 +154,7 @@ function blockSlots(sizes: BlockSizes, tensors: Record<string, Float64Array>, ff
     },
     saved: {
       role: 'record', bytes: SAVED_BYTES,
-      write: (buffer, address, at) => writeSaved(buffer, address, fields([...SAVED, ...SAVED_LORA], at, 'saved ')),
+      write: (buffer, address, at) => writeSaved(buffer, address, fields(SAVED_FIELDS, at, 'saved ')),
     },
   }
 }

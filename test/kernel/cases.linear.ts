@@ -1,6 +1,6 @@
 /** Cases of assembly/linear.ts: with and without bias, adapter, and each gradient wanted or not. */
 import type { LinearRecord } from '../../runtime/kernel/records.ts'
-import { LINEAR_BYTES, writeLinear } from '../../runtime/kernel/records.ts'
+import { LINEAR_BYTES, LINEAR_FIELDS, writeLinear } from '../../runtime/kernel/records.ts'
 import { add, linear, lora } from '../oracle/bert.ts'
 import type { Addresses, Case, Slot } from './case.ts'
 import { draw, expectGradients, input, kernelCase, output, round, running, scratch } from './case.ts'
@@ -44,12 +44,11 @@ function lowRank({ x, loraA }: Parameters, { N, I, R }: Sizes): Float64Array {
 
 /** A record that names the slots which exist. */
 function record({ I, O, R }: Sizes): Slot {
-  const fields = ['weight', 'bias', 'loraA', 'loraB', 'dWeight', 'dBias', 'dLoraA', 'dLoraB'] as const
   return {
     role: 'record', bytes: LINEAR_BYTES,
     write: (buffer, address, at: Addresses) => {
-      const addresses = Object.fromEntries(fields.map((field) => [field, at[field] ?? 0])) as Record<(typeof fields)[number], number>
-      writeLinear(buffer, address, { ...addresses, inputs: I, outputs: O, rank: R, scale: R ? SCALE : 0, format: 0, scales: 0 } satisfies LinearRecord)
+      const addresses = Object.fromEntries(LINEAR_FIELDS.map((field) => [field, at[field] ?? 0])) as LinearRecord
+      writeLinear(buffer, address, { ...addresses, inputs: I, outputs: O, rank: R, scale: R ? SCALE : 0, format: 0, scales: 0 })
     },
   }
 }

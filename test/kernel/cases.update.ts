@@ -5,8 +5,8 @@ import type { Case } from './case.ts'
 import { LENGTHS, draw, input, kernelCase, output, running } from './case.ts'
 
 /** The kernel's arguments behind n for step `step`, from hyperparameters in float64. */
-export function adamwArguments(step: number, { learningRate, beta1, beta2, eps, weightDecay }: AdamWConfig): number[] {
-  return [1 - learningRate * weightDecay, beta1, 1 - beta1, beta2, 1 - beta2, learningRate / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step), eps]
+export function adamwArguments(step: number, { learningRate, beta1, beta2, eps, weightDecay }: AdamWConfig) {
+  return [1 - learningRate * weightDecay, beta1, 1 - beta1, beta2, 1 - beta2, learningRate / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step), eps] as const
 }
 
 function adamwCase(n: number, step: number, weightDecay: number): Case {
