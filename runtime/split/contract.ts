@@ -8,7 +8,7 @@ import type { Layout } from '../model/layout.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { AdapterConfig } from '../model/peft.ts'
 import type { Codec } from '../wire/codec.ts'
-import { tensorExpectation } from '../wire/codec.ts'
+import { parseCodec, tensorExpectation } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import { DTYPE_BYTES } from '../wire/safetensors.ts'
 import type { SchemeName } from './scheme.ts'
@@ -47,13 +47,14 @@ export type Share = { samples: number; labelCounts: readonly number[]; rows: num
 
 const INTEGERS = ['seed', 'steps', 'interval', 'checkpointEvery', 'batch', 'maxLength', 'fingerprint'] as const
 
-/** The contract as a device reads it from a welcome; refuses `contract` for text that isn't one. */
+/** The contract as a device reads it from a welcome; refuses `contract` for text that isn't one, `codec-name` for a codec that it lacks. */
 export function parseContract(text: string): Contract {
   const value = parseObject<Contract>(text, 'contract', 'welcome.contract')
   for (const name of INTEGERS) {
     if (!Number.isSafeInteger(value[name]) || value[name] < 0) refuse('contract', `contract.${name}`, 'a whole number', value[name])
   }
   if (!SCHEME_NAMES.includes(value.scheme)) refuse('contract', 'contract.scheme', SCHEME_NAMES.join(', '), value.scheme)
+  parseCodec(value.codec, 'contract.codec')
   if (!Array.isArray(value.cuts) || !Array.isArray(value.labels)) refuse('contract', 'contract.cuts', 'lists of cuts and labels', typeof value.cuts)
   return value
 }

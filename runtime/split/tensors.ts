@@ -16,8 +16,8 @@ export function vectorTensors(layout: Layout, vector: Float32Array, prefix = '')
 /** The vector back from a checked frame. */
 export function vectorFrom(layout: Layout, frame: Pick<Frame, 'tensors'>, prefix = ''): Float32Array {
   const vector = new Float32Array(layout.count)
-  for (const { name, offset } of layout.entries) {
-    vector.set(new Float32Array(frame.tensors.get(prefix + name)!.data.slice().buffer), offset)
+  for (const { name, offset, count } of layout.entries) {
+    bytesOf(vector.subarray(offset, offset + count)).set(frame.tensors.get(prefix + name)!.data)
   }
   return vector
 }
@@ -26,6 +26,7 @@ export function integerTensor(name: string, values: Int32Array): TensorInput {
   return { name, dtype: 'I32', shape: [values.length], data: bytesOf(values) }
 }
 
+/** Integers of a checked frame. A copy: the frame's buffer may be handed to a worker with the activation. */
 export function integersFrom(frame: Pick<Frame, 'tensors'>, name: string): Int32Array {
   return new Int32Array(frame.tensors.get(name)!.data.slice().buffer)
 }

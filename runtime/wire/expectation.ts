@@ -3,7 +3,8 @@
  * against it: names, dtypes, shapes, finite values.
  */
 import { refuse } from '../error.ts'
-import { DTYPE_BYTES, tensorField } from './safetensors.ts'
+import { findNonFinite } from './finite.ts'
+import { tensorField } from './safetensors.ts'
 import type { Dtype, TensorInput } from './safetensors.ts'
 
 /** A fixed size, or any size from 0 to `max` (the rows of a ragged batch). */
@@ -16,9 +17,6 @@ export type TensorExpectation = {
   /** Refuse NaN and infinities; no effect on integer dtypes. */
   finite: boolean
 }
-
-/** Exponent bits in the upper 16 bits of an element: all ones means NaN or infinity. */
-const EXPONENT_MASK: Readonly<Partial<Record<Dtype, number>>> = { F64: 0x7ff0, F32: 0x7f80, BF16: 0x7f80, F16: 0x7c00 }
 
 /**
  * Checks decoded tensors against the declaration. Refuses with `frame-missing-tensor`,
@@ -37,17 +35,10 @@ export function checkTensors(tensors: ReadonlyMap<string, TensorInput>, expected
   for (const expectation of expected) if (expectation.finite) checkFinite(declared(expectation), field)
 }
 
-/** Refuses NaN and infinities with `frame-not-finite`, by bits, so that no NaN is ever loaded. */
-export function checkFinite({ name, dtype, data }: TensorInput, field: string): void {
-  const mask = EXPONENT_MASK[dtype]
-  if (mask === undefined) return
-  const elementBytes = DTYPE_BYTES[dtype]
-  for (let last = elementBytes - 1; last < data.length; last += elementBytes) {
-    const high = data[last - 1] | (data[last] << 8)
-    if ((high & mask) === mask) {
-      refuse('frame-not-finite', tensorField(field, name), 'finite values', `NaN or infinity at element ${(last + 1) / elementBytes - 1}`)
-    }
-  }
+/** Refuses NaN and infinities with `frame-not-finite`. */
+export function checkFinite(tensor: TensorInput, field: string): void {
+  const at = findNonFinite(tensor)
+  if (at >= 0) refuse('frame-not-finite', tensorField(field, tensor.name), 'finite values', `NaN or infinity at element ${at}`)
 }
 
 function checkForm({ name, dtype, shape }: TensorInput, expected: TensorExpectation, field: string): void {

@@ -8,7 +8,7 @@ import { refuse } from '../error.ts'
 import { checkTensors } from './expectation.ts'
 import type { TensorExpectation } from './expectation.ts'
 import { BODY_BYTES_MAX, PRELUDE_BYTES } from './limits.ts'
-import { decodeSafetensors, encodeSafetensors } from './safetensors.ts'
+import { decodeSafetensors, planSafetensors, writeSafetensors } from './safetensors.ts'
 import type { TensorInput } from './safetensors.ts'
 
 /** CRC32C (Castagnoli) of the bytes; the kernel provides it. */
@@ -95,29 +95,30 @@ const NUMBERS = ['run', 'client', 'round', 'step', 'sequence', 'epoch'] as const
 
 /**
  * Writes one frame. Refuses with `frame-number` what is no u32, `frame-extra-tensor` for tensors in a
- * control frame, `frame-limit` for a body over its type's limit, and the codes of encodeSafetensors.
+ * control frame, `frame-limit` for a body over its type's limit, and the codes of planSafetensors.
+ * Each tensor's bytes are copied once, into the frame, which has a buffer of its own.
  */
 export function encodeFrame(frame: FrameInput, crc32c: Crc32c): Uint8Array {
   const { type, tensors, metadata } = frame
   if (CONTROL.includes(type) && tensors.length > 0) {
     refuse('frame-extra-tensor', 'frame.body', `no tensors in a frame of type ${type}`, tensors[0].name)
   }
-  const body = encodeSafetensors(tensors, metadata)
-  checkLimit(body.length, BODY_BYTES_MAX[type])
-  const bytes = new Uint8Array(PRELUDE_BYTES + body.length)
+  const plan = planSafetensors(tensors, metadata)
+  checkLimit(plan.bytes, BODY_BYTES_MAX[type])
+  const bytes = new Uint8Array(PRELUDE_BYTES + plan.bytes)
   const view = new DataView(bytes.buffer)
   view.setUint32(AT.magic, MAGIC, true)
   view.setUint8(AT.version, FRAME_VERSION)
   view.setUint8(AT.type, FRAME_TYPES[type])
-  view.setUint32(AT.bodyBytes, body.length, true)
+  view.setUint32(AT.bodyBytes, plan.bytes, true)
   view.setUint32(AT.chunkCount, 1, true)
   for (const name of NUMBERS) {
     const number = frame[name]
     if (number !== number >>> 0) refuse('frame-number', `frame.${name}`, 'an integer from 0 to 2^32 − 1', number)
     view.setUint32(AT[name], number, true)
   }
-  bytes.set(body, PRELUDE_BYTES)
-  view.setUint32(AT.bodyCrc, crc32c(body), true)
+  writeSafetensors(plan, bytes, PRELUDE_BYTES)
+  view.setUint32(AT.bodyCrc, crc32c(bytes.subarray(PRELUDE_BYTES)), true)
   view.setUint32(AT.preludeCrc, crc32c(bytes.subarray(0, AT.preludeCrc)), true)
   return bytes
 }

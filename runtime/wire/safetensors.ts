@@ -97,11 +97,14 @@ export function decodeSafetensors(
   return { tensors, metadata }
 }
 
+/** A file that is not written yet: its header, padded, and the tensors in the order of their bytes. */
+export type SafetensorsPlan = { header: Uint8Array; tensors: readonly TensorInput[]; bytes: number }
+
 /**
- * Writes a file; the same tensors and metadata give the same bytes in any order of arguments.
+ * Lays a file out, so that whoever embeds it can make room for all at once; no data is touched.
  * Refuses what parseHeader would refuse, with the same codes.
  */
-export function encodeSafetensors(tensors: readonly TensorInput[], metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+export function planSafetensors(tensors: readonly TensorInput[], metadata: Readonly<Record<string, string>> = {}): SafetensorsPlan {
   if (tensors.length > TENSORS_MAX) refuse('safetensors-count', 'safetensors', `at most ${TENSORS_MAX} tensors`, tensors.length)
   const ordered = sortTensors(tensors)
   const parts = encodeMetadata(metadata)
@@ -110,20 +113,35 @@ export function encodeSafetensors(tensors: readonly TensorInput[], metadata: Rea
     const offsets = [dataBytes, (dataBytes += data.length)]
     parts.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: offsets })}`)
   }
-  const header = new TextEncoder().encode(`{${parts.join(',')}}`)
-  const length = Math.floor((header.length + 7) / 8) * 8
+  const text = new TextEncoder().encode(`{${parts.join(',')}}`)
+  const length = Math.floor((text.length + 7) / 8) * 8
   if (length > HEADER_BYTES_MAX) {
     refuse('safetensors-header-limit', 'safetensors.header', `at most ${HEADER_BYTES_MAX} bytes`, length)
   }
-  const bytes = new Uint8Array(LENGTH_BYTES + length + dataBytes)
-  new DataView(bytes.buffer).setUint32(0, length, true)
-  bytes.set(header, LENGTH_BYTES)
-  bytes.fill(0x20, LENGTH_BYTES + header.length, LENGTH_BYTES + length)
-  let at = LENGTH_BYTES + length
-  for (const { data } of ordered) {
-    bytes.set(data, at)
-    at += data.length
+  const header = new Uint8Array(LENGTH_BYTES + length).fill(0x20)
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true)
+  header.set(text, LENGTH_BYTES)
+  return { header, tensors: ordered, bytes: header.length + dataBytes }
+}
+
+/** Writes a planned file into `target` from byte `at` on: the one copy that each tensor's data gets. */
+export function writeSafetensors({ header, tensors }: SafetensorsPlan, target: Uint8Array, at: number): void {
+  target.set(header, at)
+  let end = at + header.length
+  for (const { data } of tensors) {
+    target.set(data, end)
+    end += data.length
   }
+}
+
+/**
+ * Writes a file; the same tensors and metadata give the same bytes in any order of arguments.
+ * Refuses what parseHeader would refuse, with the same codes.
+ */
+export function encodeSafetensors(tensors: readonly TensorInput[], metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  const plan = planSafetensors(tensors, metadata)
+  const bytes = new Uint8Array(plan.bytes)
+  writeSafetensors(plan, bytes, 0)
   return bytes
 }
 

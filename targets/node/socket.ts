@@ -22,7 +22,9 @@ function linkSocket(socket: WebSocket): Link {
   socket.on('pong', () => { alive = true })
   socket.on('message', (data: Buffer, binary: boolean) => {
     alive = true
-    if (binary) inbox.push(new Uint8Array(data))
+    // A large message has a buffer of its own, aligned; a small one is a piece of what was read, which a view would keep and share.
+    const whole = data.byteLength === data.buffer.byteLength
+    if (binary) inbox.push(whole ? new Uint8Array(data.buffer) : new Uint8Array(data))
     else socket.close(BINARY_ONLY, 'binary frames only')
   })
   socket.on('close', () => {
