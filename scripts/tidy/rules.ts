@@ -1,5 +1,8 @@
 /** All rules over a tree given as path → text. */
-import { checkImports } from './imports.ts'
+import { checkFlags } from './flags.ts'
+import { checkImports, findEdges } from './imports.ts'
+import { checkNames } from './names.ts'
+import { checkRooms } from './rooms.ts'
 import { findImports, maskSource } from './scan.ts'
 import type { Masked } from './scan.ts'
 import { checkText } from './text.ts'
@@ -42,8 +45,11 @@ export function checkTree(tree: ReadonlyMap<string, string>): Violation[] {
   const alone = [...tree].flatMap(([file, text]) => {
     const masked = sources.get(file)
     const test = masked !== undefined && /^test\/.*\.test\.ts$/.test(file) ? checkTest(file, masked) : []
-    return [...checkName(file), ...checkText(file, text, masked), ...test]
+    const told = masked === undefined ? [] : [...checkNames(file, masked), ...checkFlags(file, masked)]
+    return [...checkName(file), ...checkText(file, text, masked), ...told, ...test]
   })
-  const found = [...absent, ...alone, ...checkImports(sources, packagesOf(tree.get('package.json') ?? '{}'))]
+  const edges = findEdges(sources)
+  const imports = checkImports(edges, packagesOf(tree.get('package.json') ?? '{}'))
+  const found = [...absent, ...alone, ...imports, ...checkRooms([...tree.keys()], sources, edges)]
   return found.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line))
 }

@@ -1,4 +1,5 @@
 /** Rules that one pattern or one line can check. */
+import { checkPlatform } from './platform.ts'
 import { lineAt } from './scan.ts'
 import type { Masked } from './scan.ts'
 import type { Violation } from './violation.ts'
@@ -46,15 +47,6 @@ const RULES: readonly Rule[] = [
   { rule: 'resolved', files: /^package-lock\.json$/, view: 'text', expected: 'no address', pattern: /"resolved":\s*"[^"]*"/g },
 ]
 
-/** A name that the file declares itself is its own, such as a flow-control `window`. */
-const PLATFORM = /(?<![\w$.])(?:globalThis\s*\.\s*)?(process|Buffer|Deno|Bun|window)(?![\w$]|\s*:)/g
-
-function checkPlatform(file: string, bare: string): Violation[] {
-  const foreign = [...bare.matchAll(PLATFORM)].filter(([, name]) => !new RegExp(`\\b(?:const|let)\\s+${name}\\b`).test(bare))
-  return foreign.map((match) => (
-    { file, line: lineAt(bare, match.index), rule: 'platform', expected: 'a function handed in by the host', got: match[0] }))
-}
-
 function show(found: string): string {
   return found.trim() === '' ? JSON.stringify(found) : found.trim()
 }
@@ -72,7 +64,7 @@ export function checkText(file: string, text: string, masked: Masked | undefined
     const subject = view === 'bare' ? masked?.bare ?? '' : text
     return [...subject.matchAll(pattern)].map((match) => ({ file, line: lineAt(subject, match.index), rule, expected, got: show(match[0]) }))
   })
-  const platform = RUNTIME.test(file) && masked !== undefined ? checkPlatform(file, masked.bare) : []
+  const platform = RUNTIME.test(file) && masked !== undefined ? checkPlatform(file, masked) : []
   const length = SOURCE.test(file) ? checkLength(file, text) : []
   return [...found, ...platform, ...length]
 }

@@ -87,7 +87,7 @@ function findCache(): string | undefined {
   const named = process.env.XDG_CACHE_HOME ?? ''
   try {
     const directory = isAbsolute(named) ? named : join(homedir(), '.cache')
-    return isAbsolute(directory) ? join(directory, 'kerf', 'tiles.json') : undefined
+    return isAbsolute(directory) ? join(directory, 'kerf/tiles.json') : undefined
   } catch {
     return undefined
   }

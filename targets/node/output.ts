@@ -15,7 +15,7 @@ function describe({ flags, model, labels, adapter }: Setting, schemes: readonly 
   const blocks = Array.from({ length: config.layers }, (_, block) => blockTensors(config, block))
   const tensors = [...embeddingTensors(config), ...poolerTensors(config), ...blocks.flat()]
   return {
-    kerf: VERSION, command: ['kerf', ...process.argv.slice(2)].join(' '), seed: flags.integer('seed', 0),
+    kerf: VERSION, command: `kerf ${process.argv.slice(2).join(' ')}`, seed: flags.integer('seed', 0),
     model: {
       name: model.name, layers: config.layers, hiddenSize: config.hiddenSize, heads: config.heads, intermediateSize: config.intermediateSize,
       vocabSize: config.vocabSize, parameters: tensors.reduce((sum, { shape }) => sum + countOf(shape), 0),

@@ -17,7 +17,7 @@ import type { Contract } from '../../runtime/split/contract.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { clientCuts, schemeOf, stepsPerRound } from '../../runtime/split/scheme.ts'
 import { longestOf } from '../../runtime/data/sampler.ts'
-import { SCHEDULERS } from '../../runtime/split/schedule.ts'
+import { SCHEDULERS, SCHEDULER_DEFAULT, SCHEDULER_STATIC } from '../../runtime/split/schedule.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
 import { CODECS } from '../../runtime/wire/codec.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
@@ -41,7 +41,7 @@ export const RUN_FLAGS: FlagTable = {
   clients: { type: 'string', value: 'N', default: '6', help: 'devices' },
   cuts: { type: 'string', value: 'K,K,…', default: '1,1,2,2,3,3', help: 'blocks on each device; fewer values repeat' },
   partition: { type: 'string', value: 'HOW', default: 'dirichlet:0.5', help: 'contiguous, iid or dirichlet:ALPHA' },
-  scheduler: { type: 'string', value: 'NAME', default: 'longest-backward', help: SCHEDULERS.join(', ') },
+  scheduler: { type: 'string', value: 'NAME', default: SCHEDULER_DEFAULT, help: SCHEDULERS.join(', ') },
   rank: { type: 'string', value: 'R', default: '8', help: "LoRA's rank" },
   alpha: { type: 'string', value: 'A', help: "LoRA's alpha; 2·rank unless given" },
   targets: { type: 'string', value: 'A,B', default: 'query,value', help: 'linear layers with adapters, or all' },
@@ -152,8 +152,8 @@ export function makeContract({ flags, model, labels, train, adapter, scheduler }
   const batch = flags.integer('batch', 1, 4096)
   const samples = () => flags.number('epochs', 0) * train.sequences.length
   const perDevice = flags.has('steps') ? flags.integer('steps', 1) : Math.ceil(samples() / (devices * batch))
-  if (schemeOf({ scheme }).shared && scheduler !== 'longest-backward') {
-    refuse('flag-scheduler', '--scheduler', 'longest-backward: one shared server set makes the order part of the result', scheduler)
+  if (schemeOf({ scheme }).shared && scheduler !== SCHEDULER_STATIC) {
+    refuse('flag-scheduler', '--scheduler', `${SCHEDULER_STATIC}: one shared server set makes the order part of the result`, scheduler)
   }
   const together = stepsPerRound(scheme, devices)
   const interval = flags.integer('interval', 1) * together
