@@ -61,7 +61,8 @@ function openContext(stage: Stage, lengths: readonly number[]): Context {
   const { hiddenSize: C, intermediateSize: F } = stage.spec.config
   const { ffnRows } = stage.plan
   const N = lengths.reduce((sum, length) => sum + length, 0)
-  const chunks = Array.from({ length: Math.ceil(N / ffnRows) }, (_, index) => ({ row: index * ffnRows, rows: Math.min(ffnRows, N - index * ffnRows) }))
+  const chunks = Array.from({ length: Math.ceil(N / ffnRows) }, (_, index) => (
+    { row: index * ffnRows, rows: Math.min(ffnRows, N - index * ffnRows) }))
   return { stage, lengths, N, S: lengths.length, T: Math.max(...lengths), C, F, own: placeOwn(stage.plan, N, C, F), chunks }
 }
 
@@ -165,7 +166,8 @@ function forwardParts(context: Context): Part[] {
   const { kernel, plan: { batch, scratch }, spec: { config: { heads: H, layerNormEps: eps }, from, to } } = stage
   const { fields, norm1, norm2 } = lastBlock(context)
   const whole = [{ row: 0, rows: N }]
-  const part = (operation: string, cost: Cost, ...calls: (() => void)[]): Part => ({ phase: 'forward', operation, count: to - from, cost, calls })
+  const part = (operation: string, cost: Cost, ...calls: (() => void)[]): Part =>
+    ({ phase: 'forward', operation, count: to - from, cost, calls })
   const residual = (name: string, out: number, x: number) => part(name, count.addCost(N * C), () => kernel.add(out, x, N * C))
   const gelu = { address: own.gelu, shared: true }
   return [
@@ -177,7 +179,8 @@ function forwardParts(context: Context): Part[] {
     part('attention layerNorm', count.layerNormCost(N, C),
       () => kernel.layerNorm(fields.hidden, fields.stats1, fields.sum1, norm1.gain, norm1.bias, N, C, eps)),
     linearPart(context, 'up', { address: fields.up }, { address: fields.hidden }, chunks),
-    part('gelu', count.geluCost(N * F), ...chunks.map(({ row, rows }) => () => kernel.gelu(own.gelu, rowsAt(fields.up, row, F), rows * F, scratch))),
+    part('gelu', count.geluCost(N * F), ...chunks.map(({ row, rows }) => () => (
+      kernel.gelu(own.gelu, rowsAt(fields.up, row, F), rows * F, scratch)))),
     linearPart(context, 'down', { address: fields.sum2 }, gelu, chunks),
     residual('output residual', fields.sum2, fields.hidden),
     part('output layerNorm', count.layerNormCost(N, C),
@@ -229,7 +232,8 @@ function backwardParts(context: Context): Part[] {
   const { kernel, plan: { batch, scratch, dOut }, spec: { config: { heads: H }, from, to } } = stage
   const { fields, norm1, norm2 } = lastBlock(context)
   const blocks = to - from, upper = from === 0 ? blocks - 1 : blocks
-  const part = (operation: string, cost: Cost, run: () => void): Part => ({ phase: 'backward', operation, count: blocks, cost, calls: [run] })
+  const part = (operation: string, cost: Cost, run: () => void): Part =>
+    ({ phase: 'backward', operation, count: blocks, cost, calls: [run] })
   const norm = (name: string, dx: number, dy: number, stats: number, x: number, gain: number) =>
     part(name, count.layerNormBackwardCost(N, C), () => kernel.layerNormBackward(dx, 0, 0, dy, stats, x, gain, N, C, scratch))
   const inputs = [['query', own.dQuery], ['key', own.dKey], ['value', own.dValue]] as const
@@ -237,7 +241,9 @@ function backwardParts(context: Context): Part[] {
     norm('output layerNorm', own.dSum2, dOut, fields.stats2, fields.sum2, norm2.gain),
     ...feedForwardBackwardParts(context),
     norm('attention layerNorm', own.dSum1, own.dSum2, fields.stats1, fields.sum1, norm1.gain),
-    linearBackwardPart(context, { key: 'attention', dx: { address: own.dContext }, dy: { address: own.dSum1 }, x: fields.context, times: blocks }),
+    linearBackwardPart(context, {
+      key: 'attention', dx: { address: own.dContext }, dy: { address: own.dSum1 }, x: fields.context, times: blocks,
+    }),
     part('attention', count.attentionBackwardCost(lengths, H, C), () => kernel.attentionBackward(
       own.dQuery, own.dKey, own.dValue, own.dContext, fields.query, fields.key, fields.value, batch.offsets, S, H, C / H, T, scratch)),
     // Below the first block nothing is trained, so its inputs' gradient is not wanted.
@@ -284,7 +290,8 @@ function headForwardParts({ stage, S, C }: Context): Part[] {
     part('pooler linear', count.linearCost(S, C, C, 0, formatOf(stage)),
       () => kernel.linear(classify.pooled, 0, classify.first, records.pooler, S, scratch)),
     part('pooler tanh', count.tanhCost(S * C), () => kernel.tanh(classify.pooled, classify.pooled, S * C)),
-    part('classifier linear', count.linearCost(S, K, C, 0, 'f32'), () => kernel.linear(classify.logits, 0, classify.pooled, records.classifier, S, scratch)),
+    part('classifier linear', count.linearCost(S, K, C, 0, 'f32'), () => (
+      kernel.linear(classify.logits, 0, classify.pooled, records.classifier, S, scratch))),
   ]
 }
 

@@ -19,7 +19,14 @@ type Memory = { f32: Float32Array; i32: Int32Array; bytes: Int8Array }
 type Addresses<Name extends string> = Readonly<Record<Name, number>>
 
 /** `rows` 0 where they do not matter. */
-export type Operation = { operation: string; sizes: string; rows: number; cost: Cost; bytes(kernel: Kernel): number; open(arena: Arena): () => void }
+export type Operation = {
+  operation: string
+  sizes: string
+  rows: number
+  cost: Cost
+  bytes(kernel: Kernel): number
+  open(arena: Arena): () => void
+}
 
 /** One memory for operation after operation. */
 export type Arena = { kernel: KernelExports; memory: Memory; shared: Kernel }
@@ -36,7 +43,8 @@ function defineOperation<Name extends string>({ floats, scratch, write, call, ..
   const place = (kernel: KernelExports) => {
     const planner = createPlanner()
     const names = Object.keys(floats) as Name[]
-    const at = Object.fromEntries(names.map((name) => [name, planner.place(name, 'activations', 'call', 4 * floats[name])])) as Record<Name, number>
+    const places = names.map((name) => [name, planner.place(name, 'activations', 'call', 4 * floats[name])])
+    const at = Object.fromEntries(places) as Record<Name, number>
     const scratchAt = planner.place('scratch', 'scratch', 'call', scratch?.(kernel) ?? 0)
     return { names, at, scratchAt, bytes: planner.finish().bytes }
   }
@@ -127,11 +135,13 @@ export function listProducts(config: ModelConfig, N: number, format: WeightForma
       call: (kernel, { y, x, w }, scratch) => kernel.matmul(y, x, w, N, O, I, 0, scratch),
     }),
     defineOperation({
-      operation: 'matmulBackwardInput', sizes, rows: N, cost: count.productCost(N, O, I), floats, scratch: (kernel) => kernel.productScratchBytes(I),
+      operation: 'matmulBackwardInput', sizes, rows: N, cost: count.productCost(N, O, I), floats,
+      scratch: (kernel) => kernel.productScratchBytes(I),
       call: (kernel, { y, x, w }, scratch) => kernel.matmulBackwardInput(x, y, w, N, O, I, 0, scratch),
     }),
     defineOperation({
-      operation: 'matmulBackwardWeight', sizes, rows: N, cost: count.productCost(N, O, I, true), floats, scratch: (kernel) => kernel.productScratchBytes(I),
+      operation: 'matmulBackwardWeight', sizes, rows: N, cost: count.productCost(N, O, I, true), floats,
+      scratch: (kernel) => kernel.productScratchBytes(I),
       call: (kernel, { y, x, w }, scratch) => kernel.matmulBackwardWeight(w, y, x, N, O, I, 1, scratch),
     }),
     ...(format === 'f32' ? [] : listNarrowLinear(config, N, format)),
@@ -152,7 +162,8 @@ function listAttention({ hiddenSize: C, heads: H }: ModelConfig, N: number, leng
     defineOperation({
       operation: 'attentionBackward', sizes, rows: N, cost: count.attentionBackwardCost(lengths, H, C),
       floats: { ...floats, dq: N * C, dk: N * C, dv: N * C }, scratch, write,
-      call: (kernel, { dq, dk, dv, out, q, k, v, offsets }, rest) => kernel.attentionBackward(dq, dk, dv, out, q, k, v, offsets, S, H, D, T, rest),
+      call: (kernel, { dq, dk, dv, out, q, k, v, offsets }, rest) => (
+        kernel.attentionBackward(dq, dk, dv, out, q, k, v, offsets, S, H, D, T, rest)),
     }),
   ]
 }
@@ -197,13 +208,15 @@ function listActivations({ hiddenSize: C, intermediateSize: F, heads: H }: Model
   ]
 }
 
-function embeddingOperation({ hiddenSize: C, vocabSize: V, positionsMax, typesMax }: ModelConfig, N: number, length: number, format: WeightFormat): Operation {
+function embeddingOperation(config: ModelConfig, N: number, length: number, format: WeightFormat): Operation {
+  const { hiddenSize: C, vocabSize: V, positionsMax, typesMax } = config
   const lengths = cutRows(N, length), S = lengths.length
   const tables = { word: V, position: positionsMax, type: typesMax }
   const names = ['word', 'position', 'type'] as const
   const floatsOf = (name: (typeof names)[number]) => formatFloats(format, tables[name], C)
   return defineOperation({
-    operation: 'embedding', sizes: `${N} × ${C} of ${V}${format === 'f32' ? '' : `, ${format}`}`, rows: N, cost: count.embeddingCost(N, C, format),
+    operation: 'embedding', sizes: `${N} × ${C} of ${V}${format === 'f32' ? '' : `, ${format}`}`,
+    rows: N, cost: count.embeddingCost(N, C, format),
     floats: {
       out: N * C, ids: N, offsets: S + 1, word: floatsOf('word'), position: floatsOf('position'), type: floatsOf('type'),
       scales: format === 'int8' ? Math.max(V, positionsMax) : 0,
@@ -233,7 +246,8 @@ function listConversions({ hiddenSize: C }: ModelConfig, N: number): Operation[]
       call: (kernel, { table, x }) => { kernel.crc32c(table, x, 4 * n, 0) },
     }),
     defineOperation({
-      operation: 'narrowF16', sizes, rows: N, cost: count.halfCost(n), floats, call: (kernel, { wide, narrow }) => kernel.narrowF16(narrow, wide, n),
+      operation: 'narrowF16', sizes, rows: N, cost: count.halfCost(n), floats,
+      call: (kernel, { wide, narrow }) => kernel.narrowF16(narrow, wide, n),
     }),
     defineOperation({
       operation: 'widenF16', sizes, rows: N, cost: count.halfCost(n), floats,

@@ -32,7 +32,9 @@ function expectedBy({ file, specifier, target }: Edge, packages: ReadonlySet<str
   if (/(^|\/)index\.\w+$/.test(target)) return 'the file that holds it, not an index'
   if (top === 'assembly' && !target.startsWith('assembly/')) return 'a file in assembly/'
   if (top === 'runtime' && !target.startsWith('runtime/')) return 'a file in runtime/'
-  if (top === 'targets' && !target.startsWith('runtime/') && !target.startsWith(`targets/${host}/`)) return `a file in runtime/ or targets/${host}/`
+  if (top === 'targets' && !target.startsWith('runtime/') && !target.startsWith(`targets/${host}/`)) {
+    return `a file in runtime/ or targets/${host}/`
+  }
   return undefined
 }
 

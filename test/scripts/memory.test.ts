@@ -21,7 +21,8 @@ const ALIGNMENT_BYTES = 64
 const kernel = await openKernelBuild('simd')
 const flags = parseFlags(FLAGS, ['--batch', '4', '--max-length', '16', '--rank', '3'], 0)
 
-const plansOf = (scheme: SchemeName, devices: number) => planServer(flags, CONFIG, scheme, devices).map((spec) => planStage(spec, kernel.exports).memory)
+const plansOf = (scheme: SchemeName, devices: number) =>
+  planServer(flags, CONFIG, scheme, devices).map((spec) => planStage(spec, kernel.exports).memory)
 const usedBytes = (scheme: SchemeName, devices: number) => plansOf(scheme, devices).reduce((sum, plan) => sum + plan.usedBytes, 0)
 
 test('kerf: one more device adds its adapter set with two moments, to the byte', () => {
@@ -43,7 +44,9 @@ test('sfl: a model for each device', () => {
 })
 
 test('every scheme: the same bytes as the forecast', () => {
-  const input = { config: CONFIG, labels: 6, adapter: readLora(flags), batch: 4, tokens: 16, longest: 16, interval: 10, codec: 'f32' as const }
+  const input = {
+    config: CONFIG, labels: 6, adapter: readLora(flags), batch: 4, tokens: 16, longest: 16, interval: 10, codec: 'f32' as const,
+  }
   for (const scheme of SCHEME_NAMES) {
     for (const devices of [2, 6]) {
       const { serverBytes } = forecastRun({ ...input, cuts: readCuts(flags, devices, CONFIG.layers) }, scheme, kernel, () => 0)
@@ -57,7 +60,8 @@ test('a process takes what the plan says', async () => {
   for (const row of [kerf, sfl]) {
     assert.is(row.linearBytes, row.planBytes)
     assert.ok(row.residentBytes > 0.9 * row.planBytes, `${row.scheme}: expected ${row.planBytes} resident bytes, got ${row.residentBytes}`)
-    assert.ok(row.residentBytes < row.planBytes + 2 ** 24, `${row.scheme}: expected about ${row.planBytes} resident bytes, got ${row.residentBytes}`)
+    const about = `${row.scheme}: expected about ${row.planBytes} resident bytes, got ${row.residentBytes}`
+    assert.ok(row.residentBytes < row.planBytes + 2 ** 24, about)
   }
   assert.ok(kerf.residentBytes < 0.5 * sfl.residentBytes)
 })
