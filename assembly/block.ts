@@ -18,7 +18,9 @@ import { hasGradients, linearBackwardParameters, linearBackwardRows, linearTeam 
 import { productScratchBytes, productSharedBytes } from './matmul'
 import { layerNorm, layerNormBackwardParameters, layerNormBackwardRows } from './norm'
 import { Block, Linear, Norm, Saved } from './records'
-import { JOB_BACKWARD, JOB_FORWARD, JOB_STOP, barrier, findJob, giveJob, jobArgument, jobKind, shareBegin, threadCount, threadIndex } from './team'
+import {
+  JOB_BACKWARD, JOB_FORWARD, JOB_STOP, barrier, findJob, giveJob, jobArgument, jobKind, shareBegin, threadCount, threadIndex,
+} from './team'
 
 const ALIGNMENT: i32 = 64
 
@@ -115,12 +117,15 @@ function normBackward(dx: usize, dOut: usize, stats: usize, x: usize, norm: Norm
     barrier()
     layerNormBackwardParameters(norm.dGain, norm.dBias, dOut, stats, x, N, C, shareBegin(C, part, parts), shareBegin(C, part + 1, parts))
   }
-  layerNormBackwardRows(rowsAt(dx, begin, C), rowsAt(dOut, begin, C), rowsAt(stats, begin, 2), rowsAt(x, begin, C), norm.gain, end - begin, C, scratch)
+  layerNormBackwardRows(
+    rowsAt(dx, begin, C), rowsAt(dOut, begin, C), rowsAt(stats, begin, 2), rowsAt(x, begin, C), norm.gain, end - begin, C, scratch
+  )
 }
 
 /** A layer's dx by the team, and the calling thread's share of the parameters' gradients. */
 function layerBackward(
-  dx: usize, dt: usize, dy: usize, x: usize, t: usize, layer: Linear, N: i32, accumulate: i32, begin: i32, end: i32, shared: usize, scratch: usize
+  dx: usize, dt: usize, dy: usize, x: usize, t: usize, layer: Linear, N: i32, accumulate: i32,
+  begin: i32, end: i32, shared: usize, scratch: usize
 ): void {
   linearBackwardRows(dx, dt, dy, layer, N, accumulate, begin, end, shared, scratch)
   if (!hasGradients(layer)) return
@@ -175,7 +180,9 @@ export function blockBackward(
   normBackward(dB, dA, saved.stats1, saved.sum1, block.norm1, N, begin, end, own)
   layerBackward(dA, dt, dB, saved.context, saved.loraAttention, block.attention, N, 0, begin, end, shared, own)
   barrier()
-  attentionBackwardTeam(saved.query, saved.key, saved.value, dA, saved.query, saved.key, saved.value, offsets, S, H, C / H, T, parts > 1, own)
+  attentionBackwardTeam(
+    saved.query, saved.key, saved.value, dA, saved.query, saved.key, saved.value, offsets, S, H, C / H, T, parts > 1, own
+  )
   barrier()
   if (dx) memory.copy(rowsAt(dx, begin, C), rowsAt(dB, begin, C), usize((end - begin) * C) << 2)
   layerBackward(dx, dt, saved.query, saved.x, saved.loraQuery, block.query, N, 1, begin, end, shared, own)

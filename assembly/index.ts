@@ -5,7 +5,9 @@
 export { sumRow, dotRow } from './lanes'
 export { exp32, erf32, tanh32, exp64, log64 } from './math'
 export { fill, add, addTo, scale, broadcastRow, biasBackward, countNonFinite, gatherRows, gatherRowsBackward } from './elementwise'
-export { matmul, matmulBackwardInput, matmulBackwardWeight, productScratchBytes, setTile, tileCount, tileColumns, packPanel } from './matmul'
+export {
+  matmul, matmulBackwardInput, matmulBackwardWeight, productScratchBytes, setTile, tileCount, tileColumns, packPanel,
+} from './matmul'
 export { linear, linearBackward, linearScratchBytes } from './linear'
 export { layerNorm, layerNormBackward } from './norm'
 export { gelu, geluBackward } from './gelu'

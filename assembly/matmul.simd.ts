@@ -113,7 +113,8 @@ export function productSimd(
       const columns = min(N_BLOCK, N)
       for (let unit = nextUnit(true, -1); unit * UNIT_COLUMNS < columns; unit = nextUnit(true, unit)) {
         const at = unit * UNIT_COLUMNS
-        packColumns(panels, b, bRow, bColumn, format, size, scales, scaleColumns, 0, 0, min(K_BLOCK, K), at, min(UNIT_COLUMNS, columns - at), width)
+        const count = min(UNIT_COLUMNS, columns - at)
+        packColumns(panels, b, bRow, bColumn, format, size, scales, scaleColumns, 0, 0, min(K_BLOCK, K), at, count, width)
       }
       barrier()
     }
@@ -143,7 +144,8 @@ export function productSimd(
         const i = unitBegin(tiles, unit, units) * height
         const rows = min(M, unitBegin(tiles, unit + 1, units) * height) - i
         packBlock(block, a + (usize(i * aRow + k * aColumn) << 2), aRow, aColumn, depth, rows, height)
-        multiplyBlock(c + (usize(i * cRow + j) << 2), usize(cRow) << 2, start ? start + (usize(i * startRow + j) << 2) : 0, usize(startRow) << 2,
+        multiplyBlock(c + (usize(i * cRow + j) << 2), usize(cRow) << 2,
+          start ? start + (usize(i * startRow + j) << 2) : 0, usize(startRow) << 2,
           block, panel, panelBytes, rows, columns, depth, kind, height, width, scratch)
       }
       if (shared) {

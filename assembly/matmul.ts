@@ -9,7 +9,9 @@
  * that stands in memory. No tile or block size changes that order, so all strict builds and tiles give the same bits.
  */
 import { FORMAT_F16, FORMAT_F32, FORMAT_I8, readOne } from './format'
-import { countTiles, packPanelSimd, productSimd, productSimdScratchBytes, productSimdSharedBytes, setTileSimd, tileColumnsSimd } from './matmul.simd'
+import {
+  countTiles, packPanelSimd, productSimd, productSimdScratchBytes, productSimdSharedBytes, setTileSimd, tileColumnsSimd,
+} from './matmul.simd'
 
 /** Depth of the scalar form's panel of four columns. */
 const PLAIN_BLOCK: i32 = 256

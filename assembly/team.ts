@@ -86,13 +86,18 @@ export function barrier(): void {
   } else while (atomic.load<i32>(team, PASSED) == seen) {}
 }
 
-/** The unit of work after `unit` (−1: the first), of which each is done once: alone the next, in a team the next that nobody has taken since the barrier. */
+/**
+ * The unit of work after `unit` (−1: the first), of which each is done once: alone the next, in a team the next that
+ * nobody has taken since the barrier.
+ */
 @inline export function nextUnit(inTeam: bool, unit: i32): i32 {
   return ASC_FEATURE_THREADS && inTeam ? atomic.add<i32>(team, 1, TAKEN) : unit + 1
 }
 
 /** Thread 0 tells the others what all now do; work of few operations it does alone. */
-export function giveJob(what: i32, flops: f64, a0: usize, a1: usize, a2: usize, a3: usize, a4: i32, a5: i32, a6: i32, a7: usize, a8: usize = 0): void {
+export function giveJob(
+  what: i32, flops: f64, a0: usize, a1: usize, a2: usize, a3: usize, a4: i32, a5: i32, a6: i32, a7: usize, a8: usize = 0
+): void {
   if (!ASC_FEATURE_THREADS || count == 1 || index != 0) return
   together = flops < TOGETHER_FLOPS ? 1 : count
   if (together == 1) return

@@ -36,7 +36,9 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 /** Prints a row for each target. */
 function compileKernel(): void {
   const { targets } = JSON.parse(readFileSync('asconfig.json', 'utf8')) as Config
-  const { status, stdout } = spawnSync(process.execPath, ['scripts/compile.mjs'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+  const { status, stdout } = spawnSync(process.execPath, ['scripts/compile.mjs'], {
+    encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'],
+  })
   if (status !== 0) throw new Error('the kernel did not compile')
   const times = JSON.parse(stdout) as number[]
   Object.values(targets).forEach(({ outFile }, index) => printFile(outFile, times[index]))

@@ -53,7 +53,8 @@ async function writeUntrained(directory: string): Promise<void> {
   const config = parseConfig(readFileSync(join(BUNDLED, 'config.json'), 'utf8'))
   const kernel = await loadKernel(readFileSync(findAsset('kerf.simd.wasm')), 'simd')
   const stage = await Stage.blank(kernel, {
-    config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], rows: 1, sequences: 1, longest: 1, head: false,
+    config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [],
+    rows: 1, sequences: 1, longest: 1, head: false,
   })
   initialWeights(stage, PRETRAINING_SEED, kernel)
   const encoder = stage.plan.weights.tensors.map(({ name, shape }) => toTensor(name, shape, stage.weight(name)))
@@ -73,7 +74,8 @@ function formatRuns(runs: Readonly<Record<string, readonly SchemeReport[]>>): st
   const rows = Object.entries(runs).flatMap(([base, schemes]) => schemes.map(({ scheme, accuracyBefore, accuracyAfter, macroF1After }) =>
     [base, scheme, formatPercent(accuracyBefore), formatPercent(accuracyAfter), formatPercent(macroF1After)]))
   const [{ majorityAccuracy }] = Object.values(runs)[0]
-  return `${formatColumns([['base', 'scheme', 'before', 'after', 'macro-F1'], ...rows], 2).join('\n')}\nmajority class: ${formatPercent(majorityAccuracy)}\n`
+  const table = formatColumns([['base', 'scheme', 'before', 'after', 'macro-F1'], ...rows], 2).join('\n')
+  return `${table}\nmajority class: ${formatPercent(majorityAccuracy)}\n`
 }
 
 async function compareBases(args: readonly string[]): Promise<void> {

@@ -140,7 +140,9 @@ async function measureHere(kernel: Kernel, settings: MemorySettings, pair: Pair)
   const file = join(modelDirectory(host.files, settings.model), 'config.json')
   const specs = planServer(settings, parseConfig(await readText(host.files, file), file), await chooseLora(host.files, settings), pair)
   const planBytes = specs.reduce((sum, spec) => sum + planStage(spec, kernel.exports).memory.bytes, 0)
-  if (planBytes > freemem()) refuse('memory-free', `${scheme} with ${devices} devices`, `at most the ${freemem()} bytes that are free`, planBytes)
+  if (planBytes > freemem()) {
+    refuse('memory-free', `${scheme} with ${devices} devices`, `at most the ${freemem()} bytes that are free`, planBytes)
+  }
   if (specs.length > 0) await warmUp(kernel, specs[0])
   const before = await readMemory()
   const executors: Executor[] = []
@@ -179,7 +181,8 @@ export function formatRows(rows: readonly Row[]): string {
   const exact = (count: number) => formatCount(count).replaceAll('\u202f', ' ')
   const lines = rows.map((row, index) => {
     const before = index > 0 && rows[index - 1].scheme === row.scheme ? rows[index - 1] : undefined
-    const growth = (name: 'planBytes' | 'residentBytes') => before && Math.round((row[name] - before[name]) / (row.devices - before.devices))
+    const growth = (name: 'planBytes' | 'residentBytes') => (
+      before && Math.round((row[name] - before[name]) / (row.devices - before.devices)))
     const { scheme, devices, planBytes, linearBytes, residentBytes, arrayBufferBytes, externalBytes } = row
     const counts = [planBytes, linearBytes, residentBytes, arrayBufferBytes, externalBytes, growth('planBytes'), growth('residentBytes')]
     return [scheme, String(devices), ...counts.map((count) => (count === undefined ? '' : exact(count)))]

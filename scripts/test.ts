@@ -55,7 +55,9 @@ function stop(child: ChildProcess): void {
 
 function runJob(job: Job): Promise<{ output: string; exitCode: number | null }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, job.args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
+    const child = spawn(process.execPath, job.args, {
+      detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' },
+    })
     running.add(child)
     let output = ''
     const collect = (chunk: string) => { output += chunk }

@@ -24,7 +24,9 @@ const take = (count: number, seed: number, stream: Stream, index?: number) => {
 test('a sequence depends on seed, stream and index, each alone, and on nothing else', () => {
   const first = take(64, 1, 'shuffle')
   assert.equal(take(64, 1, 'shuffle', 0), first)
-  const others = [take(64, 2, 'shuffle'), take(64, 1, 'mask'), take(64, 1, 'shuffle', 1), take(64, 0, 'shuffle', 1), take(64, -1, 'shuffle')]
+  const others = [
+    take(64, 2, 'shuffle'), take(64, 1, 'mask'), take(64, 1, 'shuffle', 1), take(64, 0, 'shuffle', 1), take(64, -1, 'shuffle'),
+  ]
   for (const other of others) assert.is(other.filter((bits) => first.includes(bits)).length, 0)
 })
 

@@ -23,7 +23,8 @@ export type TinyOptions = {
 
 const WORDS = [
   'the', 'a', 'rain', 'sun', 'road', 'house', 'bird', 'stone', 'river', 'tree', 'cold', 'warm', 'dark', 'bright', 'old', 'new', 'falls',
-  'sings', 'runs', 'sleeps', 'waits', 'i', 'you', 'we', 'they', 'feel', 'see', 'hear', 'love', 'hate', 'fear', 'like', 'and', 'but', 'not', 'very',
+  'sings', 'runs', 'sleeps', 'waits', 'i', 'you', 'we', 'they', 'feel', 'see', 'hear', 'love', 'hate', 'fear', 'like', 'and', 'but',
+  'not', 'very',
 ]
 const SUFFIXES = ['s', 'ed', 'ing', 'er', ...'abcdefghijklmn']
 const PIECES = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', ...WORDS, ...SUFFIXES.map((suffix) => `##${suffix}`)]
@@ -47,7 +48,8 @@ export function makeTinyModel(directory: string, options: TinyOptions = {}): Mod
   const tensors = shapes.map(({ name, shape }, index) => {
     const gain = name.endsWith('LayerNorm.weight') ? 1 : 0
     const values = gaussians(countOf(shape), DEVIATION, seed, index).map((value) => gain + value)
-    return { name: name.startsWith('classifier') ? name : `bert.${name}`, dtype: 'F32' as const, shape, data: new Uint8Array(values.buffer) }
+    const data = new Uint8Array(values.buffer)
+    return { name: name.startsWith('classifier') ? name : `bert.${name}`, dtype: 'F32' as const, shape, data }
   })
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, 'config.json'), formatConfig(config))

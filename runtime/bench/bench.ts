@@ -77,7 +77,9 @@ function createCounter({ on }: BenchInput, total: number): Counter {
 type Stepping = { lengths: readonly number[]; stage: Stage; parts: readonly Part[]; within(what: string): void }
 
 /** A step's halves, and `parts` of it in turn with them. */
-async function measureStep({ timer, options }: BenchInput, { lengths, stage, parts, within }: Stepping): Promise<{ step: StepTime; parts: PartRate[] }> {
+async function measureStep(
+  { timer, options }: BenchInput, { lengths, stage, parts, within }: Stepping,
+): Promise<{ step: StepTime; parts: PartRate[] }> {
   const { forward, backward } = stepCalls(stage, lengths)
   const works = [{ run: forward }, { run: backward, before: forward }, ...parts.map((part) => ({ run: () => runPart(part) }))]
   const [one, other, ...rest] = await measureTogether(timer, works, options, within)

@@ -66,7 +66,8 @@ export function linearBackwardCost({ N, O, I, R, format, wanted, accumulate, wei
   // Both adapter matrices, their gradients, t; and the layer's input wherever a gradient multiplies it.
   const pairs = R > 0 ? 3 * R * (O + I) + R * N : 0
   const x = R > 0 || weight ? N * I : 0
-  return cost(N * products, N * R + (weight ? N * O : 0) + frozen.flops, N * O + dx + pairs + x + (weight ? 2 * (O * I + O) : 0), frozen.bytes)
+  const floats = N * O + dx + pairs + x + (weight ? 2 * (O * I + O) : 0)
+  return cost(N * products, N * R + (weight ? N * O : 0) + frozen.flops, floats, frozen.bytes)
 }
 
 /** `lengths` counts each sequence's rows. */

@@ -17,7 +17,9 @@ function formatHead({ kernel, host, peakGflops, tiles, step }: DeviceProfile): s
   return [
     `${host.name} ${host.version}, ${host.machine}`,
     `kernel ${build}, ${bytes} bytes, tile ${tile}; steps on ${threads} thread${threads === 1 ? '' : 's'}, weights in ${dtype}`,
-    `GFLOP/s of one thread: in registers ${[formatNumber(peakGflops), ...tiles.map((rate) => `tile ${rate.tile} ${formatNumber(rate.gflops)}`)].join(', ')}`,
+    `GFLOP/s of one thread: in registers ${[
+      formatNumber(peakGflops), ...tiles.map((rate) => `tile ${rate.tile} ${formatNumber(rate.gflops)}`),
+    ].join(', ')}`,
     `${model}: ${layers} blocks, width ${hiddenSize}, ${heads} heads, hidden ${intermediateSize}; blocks 0-${cut} on the device`,
     `batch ${batch} of ${length} tokens, LoRA rank ${rank} on ${targets.join(', ')}`,
   ]
@@ -32,7 +34,8 @@ function formatSteps({ steps, peakGflops, kernel: { threads } }: DeviceProfile):
     tokens(rows, forwardMs), tokens(rows, forwardMs + backwardMs),
   ])
   const head = ['rows', 'forward ms', 'GFLOP/s', '% of peak', 'backward ms', 'GFLOP/s', '% of peak', 'tokens/s forward', 'training']
-  const title = `Steps: forward, and backward with the update; GFLOP/s of matrix products${threads > 1 ? `, peak of ${threads} threads` : ''}`
+  const shared = threads > 1 ? `, peak of ${threads} threads` : ''
+  const title = `Steps: forward, and backward with the update; GFLOP/s of matrix products${shared}`
   return [title, ...formatColumns([head, ...rows])]
 }
 
@@ -65,5 +68,6 @@ function formatOperations({ operations, peakGflops }: DeviceProfile): string[] {
 }
 
 export function formatBench(profile: DeviceProfile): string {
-  return [formatHead(profile), formatSteps(profile), formatParts(profile), formatOperations(profile)].map((lines) => `${lines.join('\n')}\n`).join('\n')
+  const parts = [formatHead(profile), formatSteps(profile), formatParts(profile), formatOperations(profile)]
+  return parts.map((lines) => `${lines.join('\n')}\n`).join('\n')
 }

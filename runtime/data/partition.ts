@@ -20,8 +20,13 @@ export function parsePartition(text: string, field = 'partition'): Partition {
   return { kind: 'dirichlet', alpha }
 }
 
-/** Each client's sample indices, ascending; every sample belongs to one client and every client has one. Refuses more clients than samples. */
-export function partition(labels: Int32Array, labelCount: number, clients: number, how: Partition, seed: number, kernel: KernelExports): readonly number[][] {
+/**
+ * Each client's sample indices, ascending; every sample belongs to one client and every client has one. Refuses more
+ * clients than samples.
+ */
+export function partition(
+  labels: Int32Array, labelCount: number, clients: number, how: Partition, seed: number, kernel: KernelExports,
+): readonly number[][] {
   const n = labels.length
   if (clients < 1 || clients > n) refuse('partition-clients', 'clients', `1 … ${n}, one sample each`, clients)
   if (how.kind === 'dirichlet') return dealByLabel(labels, labelCount, clients, how.alpha, seed, kernel)
@@ -30,7 +35,9 @@ export function partition(labels: Int32Array, labelCount: number, clients: numbe
   return Array.from({ length: clients }, (_, client) => [...order.subarray(bound(client), bound(client + 1))].sort((a, b) => a - b))
 }
 
-function dealByLabel(labels: Int32Array, labelCount: number, clients: number, alpha: number, seed: number, kernel: KernelExports): number[][] {
+function dealByLabel(
+  labels: Int32Array, labelCount: number, clients: number, alpha: number, seed: number, kernel: KernelExports,
+): number[][] {
   const random = createRandom(seed, 'partition')
   const shares: number[][] = Array.from({ length: clients }, () => [])
   for (let label = 0; label < labelCount; label++) {

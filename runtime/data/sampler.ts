@@ -50,7 +50,8 @@ export function collectBatch(data: TokenizedDataset, indices: readonly number[])
 export function rowsMax(data: TokenizedDataset, size: number): number {
   const n = data.sequences.length
   const longest = [0]
-  for (const length of data.sequences.map((sequence) => sequence.length).sort((a, b) => b - a)) longest.push(longest[longest.length - 1] + length)
+  const lengths = data.sequences.map((sequence) => sequence.length).sort((a, b) => b - a)
+  for (const length of lengths) longest.push(longest[longest.length - 1] + length)
   let rows = 0
   for (let first = 0; first < n && first <= size; first += commonDivisor(size, n)) {
     const rest = size - first

@@ -42,7 +42,10 @@ export type ForecastInput = {
   /** Rounds between two aggregations. */
   interval: number
   codec: Codec
-  /** How every party holds its stage, and what a device's memory may be at most: then it holds it as fitStage finds. Threads: see shareThreads. */
+  /**
+   * How every party holds its stage, and what a device's memory may be at most: then it holds it as fitStage finds.
+   * Threads: see shareThreads.
+   */
   stage?: StageOptions
   memoryBytes?: number
 }
@@ -107,7 +110,8 @@ function draftContract(input: ForecastInput, scheme: SchemeName): Contract {
   return {
     scheme, seed: 0, steps: interval, interval, checkpointEvery: 0, batch, maxLength: longest, truncate: true, shuffle: false,
     learningRate: ADAMW.learningRate, weightDecay: ADAMW.weightDecay, codec, adapter,
-    labels: Array.from({ length: labels }, (_, index) => `LABEL_${index}`), cuts: clientCuts(scheme, cuts, config.layers), partition: 'iid', fingerprint: 0,
+    labels: Array.from({ length: labels }, (_, index) => `LABEL_${index}`), cuts: clientCuts(scheme, cuts, config.layers),
+    partition: 'iid', fingerprint: 0,
   }
 }
 
@@ -183,7 +187,9 @@ class Forecast {
   private serverParties(): PartyForecast[] {
     const { cuts } = this.contract
     const specs = this.serverSpecs(cuts)
-    if (schemeOf(this.contract).models !== 'each') return specs.map((spec) => this.party('server', spec, cuts.map((_, client) => client), true))
+    if (schemeOf(this.contract).models !== 'each') {
+      return specs.map((spec) => this.party('server', spec, cuts.map((_, client) => client), true))
+    }
     return groupCuts(cuts).map(({ clients }) => this.party('server', specs[clients[0]], clients, false))
   }
 
@@ -203,7 +209,8 @@ class Forecast {
     // What a device does to fit its memory is not the server's way.
     const below = this.deviceSpec(cut), above = { ...below, recompute: stage?.recompute, from: cut, to: config.layers }
     // Where devices run all blocks, none is left above.
-    return { cut, clients, link: this.link(cut), device: countWork(below, texts), server: cut < config.layers ? countWork(above, texts) : NO_WORK }
+    const server = cut < config.layers ? countWork(above, texts) : NO_WORK
+    return { cut, clients, link: this.link(cut), device: countWork(below, texts), server }
   }
 
   private frameBytes(message: Pick<FrameInput, 'type' | 'tensors' | 'metadata'>): number | null {
@@ -222,10 +229,14 @@ class Forecast {
     const integers = [integerTensor('offsets', new Int32Array(batch + 1)), integerTensor('labels', new Int32Array(batch))]
     const split = !schemeOf(this.contract).whole
     return {
-      activationUp: split ? this.frameBytes({ type: 'activation', tensors: [...values('activation'), ...integers], metadata: { cut: String(cut) } }) : 0,
+      activationUp: split ? this.frameBytes({
+        type: 'activation', tensors: [...values('activation'), ...integers], metadata: { cut: String(cut) },
+      }) : 0,
       gradientDown: split ? this.frameBytes({ type: 'gradient', tensors: values('gradient') }) : 0,
       adapterUp: this.frameBytes({ type: 'adapter', tensors: vectorTensors(layout, vector) }),
-      adapterDown: this.frameBytes({ type: 'adapter', tensors: vectorTensors(layout, vector), metadata: { until: String(this.contract.interval) } }),
+      adapterDown: this.frameBytes({
+        type: 'adapter', tensors: vectorTensors(layout, vector), metadata: { until: String(this.contract.interval) },
+      }),
       stateUp: this.frameBytes({ type: 'state', ...stateMessage(layout, state, 1) }),
     }
   }

@@ -22,7 +22,9 @@ export function estimateSteps({ clients }: SchemeForecast, devices: readonly Dev
 }
 
 /** What makes an estimate doubtful: a profile of other widths, weights held in another format, a memory that the host does not give. */
-export function doubtSeconds({ parties }: SchemeForecast, devices: readonly Device[], { hiddenSize, intermediateSize }: ModelConfig): string[] {
+export function doubtSeconds(
+  { parties }: SchemeForecast, devices: readonly Device[], { hiddenSize, intermediateSize }: ModelConfig,
+): string[] {
   const widths = devices.flatMap(({ name, profile: { step } }) => (
     step.hiddenSize === hiddenSize && step.intermediateSize === intermediateSize ? []
       : [`${name} was measured at width ${step.hiddenSize}, hidden ${step.intermediateSize}, not ${hiddenSize} and ${intermediateSize}.`]))

@@ -32,7 +32,8 @@ function partyRow(party: PartyForecast): string[] {
 
 function clientRow({ cut, clients, link, device, server }: ClientForecast): string[] {
   const frames = [link.activationUp, link.gradientDown, link.adapterUp, link.adapterDown, link.stateUp]
-  return [`cut ${cut}${clients.length > 1 ? ` x${clients.length}` : ''}`, ...frames.map(formatExact), formatWork(device), formatWork(server)]
+  const name = `cut ${cut}${clients.length > 1 ? ` x${clients.length}` : ''}`
+  return [name, ...frames.map(formatExact), formatWork(device), formatWork(server)]
 }
 
 function describeGrowth({ scheme, growth, serverBytes }: SchemeForecast): string[] {
@@ -53,7 +54,8 @@ export function formatForecast(forecast: SchemeForecast): string {
     ['bytes', 'activation up', 'gradient down', 'adapter up', 'adapter down', 'state up', 'device work', 'server work'],
     ...forecast.clients.map(clientRow),
   ])
-  return [`${forecast.scheme}: ${schemeOf(forecast).title}`, '', ...memory, ...describeGrowth(forecast), '', ...clients, ...forecast.notes, ''].join('\n')
+  const title = `${forecast.scheme}: ${schemeOf(forecast).title}`
+  return [title, '', ...memory, ...describeGrowth(forecast), '', ...clients, ...forecast.notes, ''].join('\n')
 }
 
 /** What the columns mean, once for all schemes. */

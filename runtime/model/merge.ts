@@ -32,7 +32,8 @@ export async function* mergeTensors(
     yield narrow(`bert.${name}`, shape, values, dtype)
   }
   for (const { name, shape } of classifierTensors(config, labels)) {
-    yield narrow(name, shape, Float64Array.from(adapter.get(name) ?? refuse('adapter-missing', name, 'a tensor of the adapter', 'none')), dtype)
+    const values = adapter.get(name) ?? refuse('adapter-missing', name, 'a tensor of the adapter', 'none')
+    yield narrow(name, shape, Float64Array.from(values), dtype)
   }
 }
 

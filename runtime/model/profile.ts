@@ -147,7 +147,10 @@ function readPart(value: unknown, field: string): PartRate {
   }
 }
 
-/** Reads a profile; refuses, by the name of its field, what is missing, of another type or version, or out of range. Further fields are left out. */
+/**
+ * Reads a profile; refuses, by the name of its field, what is missing, of another type or version, or out of range.
+ * Further fields are left out.
+ */
 export function parseProfile(text: string, field = 'profile'): DeviceProfile {
   const fields = parseObject(text, field, PROFILE_CHARS_MAX)
   if (fields.format !== PROFILE_FORMAT) refuse('profile-format', `${field}.format`, PROFILE_FORMAT, fields.format)

@@ -11,15 +11,22 @@ export type Room = { address: number; bytes: number }
 const FLOAT_BYTES = 4
 
 /** Narrow types go to the upper end of their place and widen downwards over themselves. */
-function widen(kernel: KernelExports, memory: WebAssembly.Memory, address: number, count: number, dtype: WeightDtype, data: Uint8Array): void {
+function widen(
+  kernel: KernelExports, memory: WebAssembly.Memory, address: number, count: number, dtype: WeightDtype, data: Uint8Array,
+): void {
   const at = address + FLOAT_BYTES * count - data.length
   new Uint8Array(memory.buffer, at, data.length).set(data)
   if (dtype === 'F16') kernel.widenF16(address, at, count)
   else if (dtype === 'BF16') kernel.widenBF16(address, at, count)
 }
 
-/** Places a tensor, some rows at a time through `room` where its format is not f32; refuses `weights.finite` and, for f16, `weights.range`. */
-export function placeWeight(kernel: KernelExports, memory: WebAssembly.Memory, tensor: PlacedTensor, { dtype, data }: WeightTensor, room: Room): void {
+/**
+ * Places a tensor, some rows at a time through `room` where its format is not f32; refuses `weights.finite` and, for
+ * f16, `weights.range`.
+ */
+export function placeWeight(
+  kernel: KernelExports, memory: WebAssembly.Memory, tensor: PlacedTensor, { dtype, data }: WeightTensor, room: Room,
+): void {
   const { name, shape, address, format, scales, packed } = tensor
   const count = countOf(shape)
   const field = `weights.${name}`
@@ -34,7 +41,9 @@ export function placeWeight(kernel: KernelExports, memory: WebAssembly.Memory, t
   const rowBytes = data.length / rows
   const most = Math.floor(room.bytes / (FLOAT_BYTES * width))
   const step = packed ? kernel.tileColumns() : most
-  if (most < Math.max(1, step)) refuse('weights.room', field, `room for ${Math.max(1, step)} rows of ${width} values`, `${room.bytes} bytes`)
+  if (most < Math.max(1, step)) {
+    refuse('weights.room', field, `room for ${Math.max(1, step)} rows of ${width} values`, `${room.bytes} bytes`)
+  }
   for (let row = 0; row < rows; row += step) {
     const here = Math.min(step, rows - row), values = here * width
     widen(kernel, memory, room.address, values, dtype, data.subarray(row * rowBytes, (row + here) * rowBytes))
@@ -47,7 +56,9 @@ export function placeWeight(kernel: KernelExports, memory: WebAssembly.Memory, t
       const to = address + 2 * row * width
       kernel.narrowF16(to, room.address, values)
       kernel.widenF16(room.address, to, values)
-      if (kernel.countNonFinite(room.address, values) > 0) refuse('weights.range', field, 'values of at most 65504, as f16 holds them', 'a larger one')
+      if (kernel.countNonFinite(room.address, values) > 0) {
+        refuse('weights.range', field, 'values of at most 65504, as f16 holds them', 'a larger one')
+      }
     }
   }
 }

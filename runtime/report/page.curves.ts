@@ -47,7 +47,8 @@ export function chartAccuracy(report: Report): Chart {
   })
   const majority = report.schemes.map((scheme) => scheme.majorityAccuracy).find(Number.isFinite)
   const caption = majority === undefined ? '' : `Thin grey line: always answering the commonest label, ${formatHundredths(majority)} %. `
-  return alignChart(report, series, { title: 'Accuracy by round', unit: '%', caption, baseline: majority === undefined ? null : majority * 100 })
+  const baseline = majority === undefined ? null : majority * 100
+  return alignChart(report, series, { title: 'Accuracy by round', unit: '%', caption, baseline })
 }
 
 /** Training loss: the mean over all devices in a stretch of rounds, then a centred moving mean that narrows at both ends. */
@@ -174,7 +175,9 @@ if (typeof uPlot === 'function') {
     width: places[index].clientWidth,
     height: 300,
     cursor: { sync: { key: 'round' }, y: false, drag: { x: true, y: false } },
-    legend: { markers: { width: 3, stroke: (plot, i) => i > 0 && chart.curves[i - 1].colour, dash: (plot, i) => i > 1 ? 'dashed' : 'solid' } },
+    legend: { markers: {
+      width: 3, stroke: (plot, i) => i > 0 && chart.curves[i - 1].colour, dash: (plot, i) => i > 1 ? 'dashed' : 'solid',
+    } },
     scales: { x: { time: false }, y: { range: (plot, min, max) => chooseRange(chart, min, max) } },
     axes: [
       { ...axis(), size: 34 },

@@ -10,15 +10,18 @@ export function renderDevices(report: Report): Markup {
   const names = nameSchemes(report.schemes)
   return html`<section>
 <h2>Devices and server</h2>
-<p class="quiet">Cut: the embeddings and this many of ${report.model.layers} blocks are on the device. Memory comes from the memory plan.</p>
-<ul class="legend" aria-label="Labels">${report.labels.slice(0, shownLabels(report)).map((label, index) => renderKey(label, colourOf(index)))}${
+<p class="quiet">Cut: the embeddings and this many of ${report.model.layers} blocks are on the device.
+Memory comes from the memory plan.</p>
+<ul class="legend" aria-label="Labels">${
+    report.labels.slice(0, shownLabels(report)).map((label, index) => renderKey(label, colourOf(index)))}${
     report.labels.length > shownLabels(report) ? renderKey(`${report.labels.length - shownLabels(report)} other labels`, 'var(--idle)') : ''
   }</ul>
 ${report.schemes.map(
   (scheme, index) => html`<details class="devices"${index === 0 ? html` open` : ''}>
 <summary><strong>${names[index]}</strong>, ${formatItems(scheme.devices.length, 'device')}</summary>
 ${renderServer(scheme)}
-${scheme.devices.length === 0 ? html`<p class="quiet">No devices: all data and the whole model are in one place.</p>` : renderTable(scheme, report)}
+${scheme.devices.length > 0 ? renderTable(scheme, report)
+    : html`<p class="quiet">No devices: all data and the whole model are in one place.</p>`}
 </details>`,
 )}
 </section>`
@@ -78,11 +81,13 @@ function renderLabels({ labelCounts }: DeviceReport, report: Report): Markup {
   if (total === 0) return html`<td class="labelled" data-name="labels">none</td>`
   const shown = shownLabels(report)
   const others = labelCounts.slice(shown).reduce((sum, count) => sum + count, 0)
-  const parts = labelCounts.slice(0, shown).map((count, index) => ({ name: report.labels[index] ?? `label ${index}`, count, colour: colourOf(index) }))
+  const parts = labelCounts.slice(0, shown).map((count, index) => (
+    { name: report.labels[index] ?? `label ${index}`, count, colour: colourOf(index) }))
   const segments = [...parts, { name: 'other labels', count: others, colour: 'var(--idle)' }].filter((part) => part.count > 0)
   const describe = (part: { name: string; count: number }) => `${part.name} ${formatPercent(part.count / total)}`
   const top = labelCounts.reduce((best, count, index) => (count > labelCounts[best] ? index : best), 0)
-  return html`<td class="labelled" data-name="labels"><span class="labels" role="img" aria-label="${segments.map(describe).join(', ')}">${segments.map(
+  const described = segments.map(describe).join(', ')
+  return html`<td class="labelled" data-name="labels"><span class="labels" role="img" aria-label="${described}">${segments.map(
     (part) => html`<span style="flex:${part.count};background:${part.colour}" title="${describe(part)}"></span>`,
   )}</span><small>most: ${describe({ name: report.labels[top] ?? `label ${top}`, count: labelCounts[top] })}</small></td>`
 }

@@ -1,4 +1,7 @@
-/** The page's head and summary: the settings, the table of schemes (tiles for a single one), and what the first scheme saves or costs against each other. */
+/**
+ * The page's head and summary: the settings, the table of schemes (tiles for a single one), and what the first scheme
+ * saves or costs against each other.
+ */
 import { colourOf } from './page.style.ts'
 import { html, type Markup } from './markup.ts'
 import { formatBytes, formatCount, formatHundredths, formatItems, formatNumber, formatPercent, formatSeconds } from '../text/quantity.ts'
@@ -26,7 +29,10 @@ export function renderHeader(report: Report): Markup {
   const facts: [string, string][] = [
     ['Model', `${model.name}: ${formatCount(model.parameters)} parameters, ${blocks}, ${formatCount(model.vocabSize)} tokens`],
     ['Adapters', `LoRA rank ${adapter.rank}, alpha ${adapter.alpha}, on ${adapter.targets.join(', ') || 'no layer'}`],
-    ['Training', `batch ${report.batch}, learning rate ${report.learningRate}, averaging every ${report.interval} rounds, seed ${report.seed}`],
+    [
+      'Training',
+      `batch ${report.batch}, learning rate ${report.learningRate}, averaging every ${report.interval} rounds, seed ${report.seed}`,
+    ],
     ['Labels', report.labels.join(', ') || 'none'],
     ['Host', report.host],
     ['Kerf', report.kerf],
@@ -51,7 +57,8 @@ ${schemes.length === 1 ? renderTiles(schemes[0]) : html`${renderMajority(schemes
 
 function describeRun({ schemes, model, labels }: Report): string {
   const devices = schemes.reduce((most, scheme) => Math.max(most, scheme.devices.length), 0)
-  return `${nameSchemes(schemes).join(', ') || 'Nothing'} trained on ${model.name}, ${labels.length} labels, ${formatItems(devices, 'device')}`
+  const names = nameSchemes(schemes).join(', ') || 'Nothing'
+  return `${names} trained on ${model.name}, ${labels.length} labels, ${formatItems(devices, 'device')}`
 }
 
 function renderMajority({ majorityAccuracy }: SchemeReport): Markup {
@@ -79,15 +86,22 @@ function renderTable(schemes: readonly SchemeReport[]): Markup {
   const names = nameSchemes(schemes)
   return html`<div class="scroll"><table class="cards summary">
 <thead><tr><th rowspan="2" scope="col">scheme</th><th colspan="3" scope="colgroup" class="group">Quality</th>${GROUPS.map(
-    (group) => html`<th colspan="${COLUMNS.filter((column) => column.group === group).length}" scope="colgroup" class="group">${group}</th>`,
+    (group) => {
+      const columns = COLUMNS.filter((column) => column.group === group).length
+      return html`<th colspan="${columns}" scope="colgroup" class="group">${group}</th>`
+    },
   )}</tr>
-<tr>${['accuracy', 'macro-F1', 'loss', ...COLUMNS.map((column) => column.name)].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+<tr>${
+  ['accuracy', 'macro-F1', 'loss', ...COLUMNS.map((column) => column.name)].map((name) => html`<th scope="col">${name}</th>`)
+}</tr></thead>
 <tbody>${rows.map(
     ({ scheme, values }, row) => html`<tr>
 <th scope="row"><span class="key" style="background:${colourOf(row)}"></span>${names[row]}<small>${describeScheduler(scheme)}</small></th>
-<td data-name="accuracy"><span class="quiet">${formatHundredths(scheme.accuracyBefore)} →</span> <strong>${formatPercent(scheme.accuracyAfter)}</strong></td>
+<td data-name="accuracy"><span class="quiet">${formatHundredths(scheme.accuracyBefore)} →</span>
+<strong>${formatPercent(scheme.accuracyAfter)}</strong></td>
 <td data-name="macro-F1">${formatNumber(scheme.macroF1After)}</td><td data-name="loss">${formatNumber(scheme.lossAfter)}</td>
-${COLUMNS.map((column, index) => renderMeter(`${column.group}: ${column.name}`, column.format(values[index]), values[index] / largest[index]))}</tr>
+${COLUMNS.map((column, index) => (
+    renderMeter(`${column.group}: ${column.name}`, column.format(values[index]), values[index] / largest[index])))}</tr>
 `,
   )}</tbody></table></div>`
 }

@@ -1,4 +1,7 @@
-/** The page's timelines: one round of each scheme as a Gantt chart in SVG, a row for each party, widths in per cent so that text keeps its size on a phone. */
+/**
+ * The page's timelines: one round of each scheme as a Gantt chart in SVG, a row for each party, widths in per cent so
+ * that text keeps its size on a phone.
+ */
 import { LANE_HEIGHT, colourOf, inkOf } from './page.style.ts'
 import { html, trustScript, type Markup } from './markup.ts'
 import { formatNumber, formatPercent } from '../text/quantity.ts'
@@ -35,7 +38,8 @@ const COMPUTING: ReadonlySet<Kind> = new Set(['forward', 'backward', 'server', '
 /** The section of timelines; nothing at all when no scheme has one. */
 export function renderTimelines(report: Report): Markup {
   const names = nameSchemes(report.schemes)
-  const timelines = report.schemes.map((scheme, index) => layTimeline(names[index], scheme.timeline)).filter((timeline) => timeline.lengthMs > 0)
+  const timelines = report.schemes.map((scheme, index) => layTimeline(names[index], scheme.timeline))
+    .filter((timeline) => timeline.lengthMs > 0)
   if (timelines.length === 0) return html``
   const longestMs = timelines.reduce((longest, timeline) => Math.max(longest, timeline.lengthMs), 0)
   const used = new Set(timelines.flatMap((timeline) => timeline.lanes.flatMap((lane) => lane.spans.map((span) => span.kind))))
@@ -89,7 +93,8 @@ function renderTimeline(timeline: Timeline, longestMs: number): Markup {
 <figcaption>one round takes ${formatTime(lengthMs, longestMs)}${left}</figcaption>
 <div class="lanes">
 <ul class="parties">${lanes.map((lane) => html`<li>${lane.party}<span>${(lane.computeShare * 100).toFixed(0)} %</span></li>`)}</ul>
-<div class="plot"><div class="track"><svg role="img" aria-label="${name}, one round: ${described}." width="100%" height="${height + AXIS_HEIGHT}">
+<div class="plot"><div class="track"><svg role="img" aria-label="${name}, one round: ${described}."
+ width="100%" height="${height + AXIS_HEIGHT}">
 ${lanes.map((_, row) => html`<rect class="lane" y="${row * LANE_HEIGHT + 1}" width="100%" height="${LANE_HEIGHT - 2}"/>`)}
 ${renderTicks(lengthMs, height, longestMs)}
 ${lanes.map((lane, row) => lane.spans.map((span) => renderSpan(span, row, timeline, longestMs)))}
@@ -104,7 +109,8 @@ function renderSpan(span: Span, row: number, { beginMs, lengthMs }: Timeline, lo
   const width = (span.endMs - span.beginMs) / lengthMs
   const height = LANE_HEIGHT * weight
   const middle = (row + 0.5) * LANE_HEIGHT
-  const title = `${span.party}: ${means}, ${formatTime(span.endMs - span.beginMs, longestMs)}, from ${formatTime(span.beginMs - beginMs, longestMs)}`
+  const [length, start] = [span.endMs - span.beginMs, span.beginMs - beginMs].map((ms) => formatTime(ms, longestMs))
+  const title = `${span.party}: ${means}, ${length}, from ${start}`
   const text = html`
 <text class="${width >= LETTER_SHARE_SMALL ? 'letter' : 'letter small'}" x="${percent(begin + width / 2)}" y="${middle + 4}"
  text-anchor="middle" style="fill:${ink}" pointer-events="none">${letter}</text>`

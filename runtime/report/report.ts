@@ -6,7 +6,10 @@
 import type { DeviceReport, ServerReport } from '../federation/account.ts'
 import type { Span } from '../split/stats.ts'
 
-/** One scheme's run. Accuracies and F1 are fractions of 1; `timeline` is one round; `majorityAccuracy` is the score of always answering the commonest label. */
+/**
+ * One scheme's run. Accuracies and F1 are fractions of 1; `timeline` is one round; `majorityAccuracy` is the score of
+ * always answering the commonest label.
+ */
 export type SchemeReport = {
   scheme: string
   scheduler: string
@@ -81,7 +84,10 @@ export function totalScheme(scheme: SchemeReport): Totals {
   }
 }
 
-/** A distinct name for each scheme, in order: `kerf`; `kerf/fifo` where the scheme ran under several schedulers; `kerf/fifo#2` where it ran so twice. */
+/**
+ * A distinct name for each scheme, in order: `kerf`; `kerf/fifo` where the scheme ran under several schedulers;
+ * `kerf/fifo#2` where it ran so twice.
+ */
 export function nameSchemes(schemes: readonly SchemeReport[]): string[] {
   const names = schemes.map(({ scheme, scheduler }) => {
     const alone = schemes.filter((other) => other.scheme === scheme).length === 1

@@ -29,7 +29,8 @@ export function formatTable(report: Report): string {
   const others = widths.slice(1).reduce((sum, width) => sum + GAP.length + width, 0)
   widths[0] = Math.min(widths[0], Math.max(COLUMNS_MAX - others, HEADINGS[0][1].length))
   const line = (cells: readonly string[]) =>
-    cells.map((cell, column) => (column === 0 ? shorten(cell, widths[0]).padEnd(widths[0]) : cell.padStart(widths[column]))).join(GAP).trimEnd()
+    cells.map((cell, column) => (
+      column === 0 ? shorten(cell, widths[0]).padEnd(widths[0]) : cell.padStart(widths[column]))).join(GAP).trimEnd()
   return [
     line(HEADINGS.map((heading) => heading[0])),
     line(HEADINGS.map((heading) => heading[1])),

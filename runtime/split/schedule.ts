@@ -5,6 +5,12 @@
 export const SCHEDULERS = ['longest-backward', 'longest-tail', 'fifo'] as const
 export type SchedulerName = (typeof SCHEDULERS)[number]
 
+/** The paper's: what orders a run unless another is asked for. */
+export const SCHEDULER_DEFAULT: SchedulerName = 'longest-backward'
+
+/** The one whose order no clock decides. Devices that share one set of the server's need it: there the order decides bits. */
+export const SCHEDULER_STATIC: SchedulerName = 'longest-backward'
+
 export type Candidate = {
   client: number
   /** The step the server expects next from this client. */

@@ -6,7 +6,8 @@ const GAP = '  '
 export function formatColumns(rows: readonly (readonly string[])[], left = 1): string[] {
   const columns = Math.max(...rows.map((row) => row.length))
   const widths = Array.from({ length: columns }, (_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
-  return rows.map((row) => row.map((cell, column) => (column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join(GAP).trimEnd())
+  return rows.map((row) => row.map((cell, column) => (
+    column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join(GAP).trimEnd())
 }
 
 /** A name for a table: no control characters, at most `width` characters, cut with `~`. */

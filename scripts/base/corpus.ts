@@ -150,7 +150,8 @@ function bible(root: string): string[] {
 function devil(root: string): string[] {
   const text = gunzipSync(readFileSync(join(root, 'usr/share/dictd/devil.dict.dz'))).toString('latin1')
   const body = text.slice(text.indexOf('ABASEMENT, n.'))
-  return prose(body.replace(/^([A-Z][A-Z' -]+), (?:n|adj|v\.[it]|v|adv|pp|x)\.(?:pl\.)?\s+/gm, (_, word: string) => `${word.toLowerCase()}: `))
+  return prose(body.replace(/^([A-Z][A-Z' -]+), (?:n|adj|v\.[it]|v|adv|pp|x)\.(?:pl\.)?\s+/gm,
+    (_, word: string) => `${word.toLowerCase()}: `))
 }
 
 function jargon(root: string): string[] {

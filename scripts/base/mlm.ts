@@ -23,7 +23,8 @@ export type Summary = { words: number; keep: Float32Array /* [V] */ }
 export function keepChances(ids: Int32Array, vocabSize: number, firstPiece: number): Float32Array {
   const counts = new Float64Array(vocabSize)
   for (const id of ids) counts[id]++
-  return Float32Array.from(counts, (count, id) => (id < firstPiece || count === 0 ? 0 : Math.min(1, Math.sqrt((KEEP_THRESHOLD * ids.length) / count))))
+  return Float32Array.from(counts, (count, id) => (
+    id < firstPiece || count === 0 ? 0 : Math.min(1, Math.sqrt((KEEP_THRESHOLD * ids.length) / count))))
 }
 
 export type MaskedBatch = Batch & { rows: Int32Array /* [M] */; targets: Int32Array /* [M] */ }
@@ -72,7 +73,9 @@ export class MaskedModel {
     this.places = places
   }
 
-  static async open(kernel: Kernel, config: ModelConfig, limits: { rows: number; sequences: number; longest: number }): Promise<MaskedModel> {
+  static async open(
+    kernel: Kernel, config: ModelConfig, limits: { rows: number; sequences: number; longest: number },
+  ): Promise<MaskedModel> {
     const stage = await Stage.blank(kernel, {
       config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'all', setsFrom: [],
       ...limits, head: false, extra: mlmTensors(config), reserveBytes: planHead(kernel, config, limits.rows, 0).bytes,
@@ -96,7 +99,8 @@ export class MaskedModel {
     k.broadcastRow(at.dense, weight(`${HEAD}.dense.bias`), M, C)
     k.matmul(at.dense, at.x, weight(`${HEAD}.dense.weight`), M, C, C, 1, at.scratch)
     k.gelu(at.gelu, at.dense, M * C, at.scratch)
-    k.layerNorm(at.h, at.stats, at.gelu, weight(`${HEAD}.LayerNorm.weight`), weight(`${HEAD}.LayerNorm.bias`), M, C, spec.config.layerNormEps)
+    const gain = weight(`${HEAD}.LayerNorm.weight`), bias = weight(`${HEAD}.LayerNorm.bias`)
+    k.layerNorm(at.h, at.stats, at.gelu, gain, bias, M, C, spec.config.layerNormEps)
     k.broadcastRow(at.logits, weight('cls.predictions.bias'), M, V)
     k.matmul(at.logits, at.h, weight(word), M, V, C, 1, at.scratch)
     const loss = k.crossEntropy(at.losses, at.logits, at.logits, at.targets, M, V)
@@ -125,8 +129,10 @@ function planHead(kernel: Kernel, config: ModelConfig, rows: number, base: numbe
   const planner = createPlanner()
   const floats = (name: string, count: number) => base + planner.place(name, 'activations', 'step', 4 * count)
   return {
-    rows: floats('rows', M), targets: floats('targets', M), x: floats('x', M * C), dense: floats('dense', M * C), gelu: floats('gelu', M * C),
-    stats: floats('stats', 2 * M), h: floats('h', M * C), dh: floats('dh', M * C), logits: floats('logits', M * V), losses: floats('losses', M),
+    rows: floats('rows', M), targets: floats('targets', M), x: floats('x', M * C), dense: floats('dense', M * C),
+    gelu: floats('gelu', M * C),
+    stats: floats('stats', 2 * M), h: floats('h', M * C), dh: floats('dh', M * C), logits: floats('logits', M * V),
+    losses: floats('losses', M),
     scratch: base + planner.place('scratch', 'scratch', 'call', Math.max(kernel.exports.productScratchBytes(V), 4 * C)),
     bytes: planner.finish().bytes,
   }

@@ -3,7 +3,15 @@ import type { Kernel } from '../../runtime/kernel/load.ts'
 import type { Stage } from '../../runtime/model/stage.ts'
 import { createRandom, drawNormal } from '../../runtime/random.ts'
 
-export type Options = { seed: number; steps: number; batch: number; learningRate: number; warmup: number; saveEvery: number; summary: number }
+export type Options = {
+  seed: number
+  steps: number
+  batch: number
+  learningRate: number
+  warmup: number
+  saveEvery: number
+  summary: number
+}
 
 /** Standard deviation of the first matrices: BERT's 0.02 scaled from width 768 to this narrower model. */
 const MATRIX_DEVIATION = 0.04

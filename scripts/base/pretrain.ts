@@ -30,7 +30,9 @@ const HELDOUT_SEQUENCES = 800
 const FIRST_PIECE = 5
 /** Workers start from a bundle: Node 20 doesn't pass its TypeScript loader on to them. */
 const WORKER = './build/pretrain.worker.mjs'
-buildSync({ entryPoints: ['scripts/base/pretrain.worker.ts'], bundle: true, platform: 'node', format: 'esm', outfile: WORKER, logLevel: 'error' })
+buildSync({
+  entryPoints: ['scripts/base/pretrain.worker.ts'], bundle: true, platform: 'node', format: 'esm', outfile: WORKER, logLevel: 'error',
+})
 
 const { values } = parseArgs({
   options: {
@@ -111,7 +113,8 @@ function tokenize(file: string): { ids: Int32Array; starts: Int32Array } {
 const corpus = tokenize(values.corpus)
 const held = tokenize(values.heldout)
 const sequences = corpus.starts.length - 1
-const heldout = Array.from({ length: Math.min(HELDOUT_SEQUENCES, held.starts.length - 1) }, (_, i) => held.ids.slice(held.starts[i], held.starts[i + 1]))
+const heldout = Array.from({ length: Math.min(HELDOUT_SEQUENCES, held.starts.length - 1) }, (_, i) => (
+  held.ids.slice(held.starts[i], held.starts[i + 1])))
 const keep = keepChances(corpus.ids, config.vocabSize, FIRST_PIECE)
 const perEpoch = permute(sequences, createRandom(options.seed, 'pretrain'))
 const perStep = SHARDS * options.batch
@@ -153,11 +156,14 @@ type Save = { step: number; before: number; heldout: number; params: ArrayBuffer
 
 function save({ step, before, heldout: after, params, m, v }: Save): void {
   const flat = (name: string, buffer: ArrayBuffer) => ({ name, dtype: 'F32' as const, shape: [parameters], data: new Uint8Array(buffer) })
-  const metadata = { step: String(step), before: String(before), heldout: String(after), seed: String(options.seed), steps: String(options.steps) }
+  const metadata = {
+    step: String(step), before: String(before), heldout: String(after), seed: String(options.seed), steps: String(options.steps),
+  }
   writeFileSync(`${checkpoint}.new`, encodeSafetensors([flat('params', params), flat('m', m), flat('v', v)], metadata))
   renameSync(`${checkpoint}.new`, checkpoint)
   writeModel(new Float32Array(params), metadata)
-  console.log(`step ${step}: held-out loss ${before.toFixed(4)} -> ${after.toFixed(4)}, ${((performance.now() - begin) / 60000).toFixed(1)} min`)
+  const minutes = (performance.now() - begin) / 60000
+  console.log(`step ${step}: held-out loss ${before.toFixed(4)} -> ${after.toFixed(4)}, ${minutes.toFixed(1)} min`)
 }
 
 /** The encoder in f16, as it is bundled; the language head stays behind in the checkpoint. */
@@ -202,7 +208,8 @@ const rows = LENGTH_MAX * Math.max(options.batch, 16)
 for (let shard = 0; shard < SHARDS; shard++) {
   const workerData: Job = {
     shard, shards: SHARDS, options, config, module: kernel.module, special: { mask: tokenizer.ids.mask, first: FIRST_PIECE },
-    limits: { rows, sequences: Math.max(options.batch, 16), longest: LENGTH_MAX }, ...shared, keep, heldout, gradients, gate, initial, resume,
+    limits: { rows, sequences: Math.max(options.batch, 16), longest: LENGTH_MAX }, ...shared,
+    keep, heldout, gradients, gate, initial, resume,
   }
   const worker = new Worker(WORKER, { workerData })
   worker.on('error', (error) => { console.error(error); process.exit(1) })

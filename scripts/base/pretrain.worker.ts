@@ -49,7 +49,8 @@ function evaluate(): number {
   let sum = 0, masked = 0
   const random = createRandom(options.seed, 'mask', 0xffff)
   for (let first = 0; first < job.heldout.length; first += 16) {
-    const batch = maskBatch(job.heldout.slice(first, first + 16), random, special.mask, special.first, config.vocabSize, { words: 0, keep: job.keep })
+    const some = job.heldout.slice(first, first + 16)
+    const batch = maskBatch(some, random, special.mask, special.first, config.vocabSize, { words: 0, keep: job.keep })
     if (batch.rows.length === 0) continue
     sum += model.run(batch, false) * batch.rows.length
     masked += batch.rows.length
@@ -65,7 +66,8 @@ for (let step = job.resume?.step ?? 0; step < options.steps; step++) {
   const sequences = Array.from({ length: take }, (_, index) => sequence(order[(first + index) % order.length]))
   const random = createRandom(options.seed, 'mask', step * shards + shard + 0x10000)
   stage.clearGradients()
-  const loss = model.run(maskBatch(sequences, random, special.mask, special.first, config.vocabSize, { words: options.summary, keep: job.keep }), true)
+  const how = { words: options.summary, keep: job.keep }
+  const loss = model.run(maskBatch(sequences, random, special.mask, special.first, config.vocabSize, how), true)
   shared[shard].set(gradient)
   meet()
   // Every shard sums all gradients in shard order, so all copies of the weights stay equal.
@@ -79,7 +81,8 @@ for (let step = job.resume?.step ?? 0; step < options.steps; step++) {
     const due = (step + 1) % options.saveEvery === 0 || step + 1 === options.steps
     if (due) {
       const part = (at: number) => stage.view(at, weights.count).slice().buffer
-      port.postMessage({ event: 'save', step: step + 1, before, heldout: evaluate(), params: part(weights.params), m: part(weights.m), v: part(weights.v) })
+      const parts = { params: part(weights.params), m: part(weights.m), v: part(weights.v) }
+      port.postMessage({ event: 'save', step: step + 1, before, heldout: evaluate(), ...parts })
     }
   }
 }

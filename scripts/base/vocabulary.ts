@@ -274,7 +274,8 @@ function main(): void {
   writeFileSync(values.out, `${vocabulary.join('\n')}\n`)
   const known = new Set(vocabulary)
   const split = favoured.filter((word) => !known.has(word))
-  console.log(`${vocabulary.length} pieces from ${counts.size} distinct words; ${favoured.length - split.length} of ${favoured.length} favoured words whole`)
+  const whole = `${favoured.length - split.length} of ${favoured.length} favoured words whole`
+  console.log(`${vocabulary.length} pieces from ${counts.size} distinct words; ${whole}`)
   console.log(`split: ${split.join(' ')}`)
   for (const path of [values.corpus, ...values.measure]) console.log(`${path}: ${measure(readLines(path), known)}`)
 }

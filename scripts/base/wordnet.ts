@@ -53,7 +53,8 @@ function parseSense(line: string, part: string): Sense {
   const pointers: Pointer[] = []
   for (let i = 0; i < Number(fields[pointersAt - 1]); i += 1) {
     const [symbol, offset, targetPart, ends] = fields.slice(pointersAt + 4 * i, pointersAt + 4 * i + 4)
-    pointers.push({ symbol, target: targetPart.replace('s', 'a') + offset, from: parseInt(ends.slice(0, 2), 16), to: parseInt(ends.slice(2), 16) })
+    const [from, to] = [ends.slice(0, 2), ends.slice(2)].map((digits) => parseInt(digits, 16))
+    pointers.push({ symbol, target: targetPart.replace('s', 'a') + offset, from, to })
   }
   const gloss = line.slice(bar + 3).trim()
   const quote = gloss.search(/;?\s*"/)
@@ -66,10 +67,11 @@ function parseSense(line: string, part: string): Sense {
 function feelingKeys(senses: ReadonlyMap<string, Sense>): Set<string> {
   const keys = new Set<string>()
   const core = (sense: Sense | undefined): boolean =>
-    sense !== undefined && ((sense.part === 'n' && sense.lexFile === feelingNouns) || (sense.part === 'v' && sense.lexFile === emotionVerbs))
+    (sense?.part === 'n' && sense.lexFile === feelingNouns) || (sense?.part === 'v' && sense.lexFile === emotionVerbs)
   for (const sense of senses.values()) if (core(sense)) keys.add(sense.key)
   for (const sense of senses.values()) {
-    if (sense.part === 'a' && sense.pointers.some(({ symbol, target }) => '+=<'.includes(symbol) && core(senses.get(target)))) keys.add(sense.key)
+    const akin = ({ symbol, target }: Pointer) => '+=<'.includes(symbol) && core(senses.get(target))
+    if (sense.part === 'a' && sense.pointers.some(akin)) keys.add(sense.key)
   }
   const heads = new Set(keys)
   for (const sense of senses.values()) {

@@ -22,7 +22,9 @@ const FLAGGED: readonly Host[] = ['node26-revec', 'node26']
 
 type Wanted = { profile: Profile; host: Host; label?: string; threads?: number; weights?: string }
 
-function findKerf(measured: readonly Measured[], { profile, host, label = '', threads = 1, weights = 'f32' }: Wanted): Measured | undefined {
+function findKerf(
+  measured: readonly Measured[], { profile, host, label = '', threads = 1, weights = 'f32' }: Wanted,
+): Measured | undefined {
   return measured.find((one) => one.program === 'kerf' && one.host === host && one.label === label
     && one.setting.profile === profile && one.setting.threads === threads && one.setting.weights === weights)
 }
@@ -54,11 +56,13 @@ function productBars(results: Results): Bar[] {
     ['node', OLD, 'Node without the revectorizer', ''],
     ['node26-revec', SHIPPED, 'Node 26 with the revectorizer', ' as they come'],
     ['node26-revec', FLAGGED, 'Node 26 with the revectorizer', ', with that flag for them too'],
-  ] as const).flatMap(([host, hosts, title, setting]) =>
-    LAYERS.map((layer) => perProfile(`product ${layer.join('×')}, ${title}, against the better of ONNX Runtime Web and TensorFlow.js${setting}`, (profile) => {
+  ] as const).flatMap(([host, hosts, title, setting]) => LAYERS.map((layer) => {
+    const against = `against the better of ONNX Runtime Web and TensorFlow.js${setting}`
+    return perProfile(`product ${layer.join('×')}, ${title}, ${against}`, (profile) => {
       const measured = results.get(productName('forward', layer)) ?? []
       return showRatio(findKerf(measured, { profile, host }), findPeer(measured, ['ort-web', 'tfjs'], hosts))
-    })))
+    })
+  }))
 }
 
 function shareBars(results: Results): Bar[] {
@@ -72,7 +76,8 @@ function shareBars(results: Results): Bar[] {
     const best = findFastest(found)
     return best && found.map((one) => `${one.label} ${formatPercent(shareRounds(one, best))}`).join(', ')
   }
-  return ([['node', 'Node without the revectorizer'], ['node26-revec', 'Node 26 with the revectorizer']] as const).flatMap(([host, title]) => [
+  const hosts = [['node', 'Node without the revectorizer'], ['node26-revec', 'Node 26 with the revectorizer']] as const
+  return hosts.flatMap(([host, title]) => [
     perProfile(`share of the register peak, ${title}`, (profile) => share(peak, { profile, host, label: 'product' }, 'peak')),
     perProfile(`each form's share of the best form's GFLOP/s, ${title}`, (profile) => formShares(profile, host)),
     ...(host === 'node' ? [] : [perProfile(`whole training step's share of the product's GFLOP/s, ${title}`,

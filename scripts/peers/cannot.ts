@@ -8,5 +8,6 @@ export const CANNOT: Readonly<Record<Peer, string>> = {
   'ort-web': INFERENCE,
   jax: 'ragged batches (dense arrays only); LoRA and optimisers (not in the package); a model split over devices; threads on Node',
   'ort-native': `${INFERENCE}; run in a browser`,
-  torch: 'run in a JavaScript host; LoRA (not in the package); ragged batches (1.13: nested tensors have no gradient of layer norm and GELU)',
+  torch: 'run in a JavaScript host; LoRA (not in the package); ragged batches '
+    + '(1.13: nested tensors have no gradient of layer norm and GELU)',
 }

@@ -7,7 +7,10 @@ import { BERT_BASE, FORMS, LORA, describeBlock, describeModel, describeProduct }
 /** A program on a host with its setting; `id` is unique, as `kerf.fast@node26-revec`. */
 export type Contender = { id: string; program: Program; host: Host; setting: Setting }
 
-/** What a contender is to do; `label` tells apart the parts of a case, '' where all do the same. `flops` of one step, 0 where the participant tells. */
+/**
+ * What a contender is to do; `label` tells apart the parts of a case, '' where all do the same. `flops` of one step,
+ * 0 where the participant tells.
+ */
 export type Part = { label: string; work: Work; flops: number }
 
 export type Case = { name: string; title: string; entries: readonly (Contender & Part)[] }
@@ -41,7 +44,8 @@ const TFJS = NODES.map((host) => peer('tfjs', host))
 /** Half a minute a step: one host is enough. */
 const TFJS_OWN = peer('tfjs', 'node26', { gradients: 'own' })
 /** With gradients written by hand around its slow kernel. */
-const TFJS_WRITTEN = NODES.slice(2).map((host): Contender => ({ ...peer('tfjs', host, { gradients: 'written' }), id: `tfjs.written@${host}` }))
+const TFJS_WRITTEN = NODES.slice(2).map((host): Contender => (
+  { ...peer('tfjs', host, { gradients: 'written' }), id: `tfjs.written@${host}` }))
 const ORT_WEB = NODES.map((host) => peer('ort-web', host, { package: 'onnxruntime-web' }))
 const JAX = JAX_HOSTS.map((host) => peer('jax', host))
 const ORT_NATIVE = peer('ort-native', 'node', { package: 'onnxruntime-node' })
@@ -52,7 +56,8 @@ const KERF = (['node', 'node26-revec'] as const).flatMap((host) => [kerf(host), 
 
 /** Neighbours in time are who is compared: Kerf stands between the peers on its host. */
 function interleave(ours: readonly Contender[], others: readonly Contender[]): Contender[] {
-  const onHost = ours.flatMap((one) => [one, ...others.filter(({ host }) => host === one.host && ours.find((first) => first.host === host) === one)])
+  const isFirst = (one: Contender): boolean => ours.find(({ host }) => host === one.host) === one
+  const onHost = ours.flatMap((one) => [one, ...others.filter(({ host }) => host === one.host && isFirst(one))])
   return [...onHost, ...others.filter((other) => !onHost.includes(other))]
 }
 

@@ -55,10 +55,12 @@ function installPackages(name: string): string | undefined {
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ private: true, dependencies: Object.fromEntries(packages) })}\n`)
   process.stderr.write(`installing ${packages.map((wanted) => wanted.join('@')).join(', ')}\n`)
-  const { status, stderr, error } = spawnSync('npm', ['install', '--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error'],
+  const { status, stderr, error } = spawnSync('npm',
+    ['install', '--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error'],
     { cwd: folder, encoding: 'utf8', shell: process.platform === 'win32' })
   if (status === 0) return undefined
-  return `not installed: ${(error?.message ?? stderr).trim().split('\n').find((line) => line.includes('ERR') || line.includes('error')) ?? 'npm failed'}`
+  const lines = (error?.message ?? stderr).trim().split('\n')
+  return `not installed: ${lines.find((line) => line.includes('ERR') || line.includes('error')) ?? 'npm failed'}`
 }
 
 /** The engine in `folder`, as `path --version` answers, or why it does not. */
@@ -78,7 +80,8 @@ function openHosts(python: string | undefined): Installed['hosts'] {
     node: { command: [process.execPath, ...RELAXED], title: [`Node ${process.versions.node}`, ...RELAXED].join(' ') },
     node26: node26([]),
     'node26-revec': node26(REVECTORIZE),
-    deno: openEngine('deno', `@deno/${DENO}/deno`, ['run', '--allow-all', '--no-lock', '--node-modules-dir=manual'], [], (version) => `Deno ${version}`),
+    deno: openEngine('deno', `@deno/${DENO}/deno`,
+      ['run', '--allow-all', '--no-lock', '--node-modules-dir=manual'], [], (version) => `Deno ${version}`),
     bun: openEngine('bun', `@oven/${BUN}/bin/bun`, [], [], (version) => `Bun ${version}`),
     python: python === undefined ? { reason: 'no Python with torch' } : { command: [python], title: 'Python' },
   }
@@ -86,7 +89,10 @@ function openHosts(python: string | undefined): Installed['hosts'] {
 
 async function bundle(program: string, folder: string): Promise<string> {
   const outfile = join(FOLDER, folder, `${program}.mjs`)
-  await build({ entryPoints: [`scripts/peers/${program}.ts`], outfile, bundle: true, format: 'esm', platform: 'node', target: 'node20', logLevel: 'error' })
+  await build({
+    entryPoints: [`scripts/peers/${program}.ts`], outfile, bundle: true,
+    format: 'esm', platform: 'node', target: 'node20', logLevel: 'error',
+  })
   return outfile
 }
 

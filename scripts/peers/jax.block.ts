@@ -19,7 +19,8 @@ export function buildStep({ numpy: np, nn, vjp }: Jax, work: BlockWork, S: numbe
 
   function block(x: Value, lora: readonly Value[], weights: readonly Value[]): Value {
     const weight = (name: string) => weights[work.weights.findIndex((tensor) => tensor.name === nameIn(work.block, name))].ref
-    const linear = (input: Value, module: string) => np.matmul(input, np.transpose(weight(`${module}.weight`))).add(weight(`${module}.bias`))
+    const linear = (input: Value, module: string) =>
+      np.matmul(input, np.transpose(weight(`${module}.weight`))).add(weight(`${module}.bias`))
     const norm = (input: Value, module: string) => {
       const centered = input.ref.sub(np.mean(input, -1, { keepdims: true }))
       const deviation = np.sqrt(np.mean(np.square(centered.ref), -1, { keepdims: true }).add(layerNormEps))
@@ -34,7 +35,8 @@ export function buildStep({ numpy: np, nn, vjp }: Jax, work: BlockWork, S: numbe
     }
     const solid = (y: Value) => y.mul(1)
     const parted = (y: Value) => solid(np.transpose(solid(y).reshape([S, T, H, C / H]), [0, 2, 1, 3]))
-    const query = parted(adapted('attention.self.query')), key = parted(adapted('attention.self.key')), value = parted(adapted('attention.self.value'))
+    const query = parted(adapted('attention.self.query')), key = parted(adapted('attention.self.key'))
+    const value = parted(adapted('attention.self.value'))
     const scores = np.matmul(query, np.transpose(key, [0, 1, 3, 2])).mul(1 / Math.sqrt(C / H))
     const context = solid(np.transpose(solid(np.matmul(nn.softmax(scores, -1), value)), [0, 2, 1, 3])).reshape([S * T, C])
     const hidden = norm(linear(context, 'attention.output.dense').add(x.ref), 'attention.output.LayerNorm')

@@ -39,7 +39,8 @@ async function prepareProduct(jax: Jax, { form, a, b }: ProductWork): Promise<Ta
     const product = jit((x: Value, y: Value) => np.matmul(form === 'weight' ? np.transpose(x) : x, y))
     forms.plain = () => product(left.ref, right.ref)
   }
-  const ways = Object.entries(forms).map(([name, product]) => ({ name, product, run: async () => (await product().blockUntilReady()).dispose() }))
+  const ways = Object.entries(forms).map(([name, product]) => (
+    { name, product, run: async () => (await product().blockUntilReady()).dispose() }))
   const { name, run, product } = await pickFastest(ways)
   return { run, note: name, check: async () => ({ out: checkOutput(await product().data()) }) }
 }
@@ -59,7 +60,9 @@ async function prepareBlock(jax: Jax, work: BlockWork): Promise<Task> {
     check: async () => {
       const [out, [dx, ...adapters]] = step()
       const outputs: Record<string, Float32Array> = { out: await out.data(), dx: await dx.data() }
-      for (const [index, tensor] of work.lora.entries()) outputs[tensor.name.replace(nameIn(work.block, ''), '')] = await adapters[index].data()
+      for (const [index, tensor] of work.lora.entries()) {
+        outputs[tensor.name.replace(nameIn(work.block, ''), '')] = await adapters[index].data()
+      }
       return checkOutputs(outputs)
     },
   }

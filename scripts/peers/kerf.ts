@@ -112,8 +112,10 @@ async function prepareBlock(kernel: Kernel, work: BlockWork, { threads, weights:
     if (tensor) params.set(drawTensor(tensor), offset)
   }
   stage.writeSet(0, freshState(params))
-  const inputs = batches.map((lengths, index) => (
-    { batch: { offsets: offsetsOf(lengths), activation: drawTensor(work.xs[index]) } satisfies Batch, dOut: drawTensor(work.dOuts[index]) }))
+  const inputs = batches.map((lengths, index) => {
+    const batch: Batch = { offsets: offsetsOf(lengths), activation: drawTensor(work.xs[index]) }
+    return { batch, dOut: drawTensor(work.dOuts[index]) }
+  })
   const forward = (index: number) => {
     stage.clearGradients()
     stage.forward(inputs[index].batch)
@@ -144,7 +146,9 @@ async function prepareBlock(kernel: Kernel, work: BlockWork, { threads, weights:
 
 async function prepareModel(kernel: Kernel, { config, weights, ids }: ModelWork): Promise<Task> {
   const lengths = [ids.length]
-  const spec = specOf([lengths], { config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], head: false, packed: true })
+  const spec = specOf([lengths], {
+    config, from: 0, to: config.layers, labels: 1, adapter: null, training: 'none', setsFrom: [], head: false, packed: true,
+  })
   const stage = await Stage.open(kernel, spec, drawnWeights(weights, false))
   const batch: Batch = { offsets: offsetsOf(lengths), ids: Int32Array.from(ids) }
   return { note: `tile ${kernel.tile}`, run: () => stage.forward(batch), check: () => ({ out: checkOutput(stage.activation()) }) }
@@ -152,9 +156,11 @@ async function prepareModel(kernel: Kernel, { config, weights, ids }: ModelWork)
 
 async function prepareStep(kernel: Kernel, { config, adapter, labels, lengths }: StepWork): Promise<Task> {
   const spec = specOf([lengths], { config, from: 0, to: config.layers, labels, adapter, training: 'adapters', setsFrom: [0] })
-  const tensors = weightTensors(spec).map(({ name, shape }) => ({ name, shape, scale: 0.0625, center: name.endsWith('LayerNorm.weight') ? 1 : 0 }))
+  const tensors = weightTensors(spec).map(({ name, shape }) => (
+    { name, shape, scale: 0.0625, center: name.endsWith('LayerNorm.weight') ? 1 : 0 }))
   const stage = await Stage.open(kernel, spec, drawnWeights(tensors, false))
-  const batch: Batch = { offsets: offsetsOf(lengths), ids: Int32Array.from({ length: spec.rows }, (_, row) => (row * 7919) % config.vocabSize) }
+  const ids = Int32Array.from({ length: spec.rows }, (_, row) => (row * 7919) % config.vocabSize)
+  const batch: Batch = { offsets: offsetsOf(lengths), ids }
   const truths = Int32Array.from(lengths, (_, index) => index % labels)
   const { forward, backward } = countWork(spec, lengths)
   let loss = 0

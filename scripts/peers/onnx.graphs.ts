@@ -10,11 +10,14 @@ import { nameIn } from './work.ts'
 
 function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
   const turned = new Float32Array(values.length)
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column]
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column]
+  }
   return turned
 }
 
-const int64 = (name: string, ...values: number[]): Initializer => ({ name, shape: [values.length], values: BigInt64Array.from(values, BigInt) })
+const int64 = (name: string, ...values: number[]): Initializer =>
+  ({ name, shape: [values.length], values: BigInt64Array.from(values, BigInt) })
 
 /**
  * The product with W constant, so that it is packed once. `whole` gives all of `out`; without it the first row alone
@@ -31,7 +34,8 @@ export function productGraph({ form, N, O, I, a, b }: ProductWork, whole: boolea
   const part: Node = whole
     ? { op: 'Identity', inputs: ['product'], outputs: ['out'] }
     : { op: 'Slice', inputs: ['product', 'begin', 'end'], outputs: ['out'] }
-  const inputs = [{ name: 'a', type: 'float' as const, shape: a.shape }, ...(form === 'weight' ? [{ name: 'b', type: 'float' as const, shape: b.shape }] : [])]
+  const given = form === 'weight' ? [{ name: 'b', type: 'float' as const, shape: b.shape }] : []
+  const inputs = [{ name: 'a', type: 'float' as const, shape: a.shape }, ...given]
   return {
     nodes: [product, part], inputs,
     initializers: [...(form === 'weight' ? [] : [weight]), int64('begin', 0, 0), int64('end', 1, shape[1])],
@@ -57,7 +61,8 @@ class GraphBuilder {
 
   shape(...sizes: number[]): string {
     const name = `shape.${sizes.join('.')}`
-    return this.initializers.some((tensor) => tensor.name === name) ? name : this.constant(name, [sizes.length], BigInt64Array.from(sizes, BigInt))
+    if (this.initializers.some((tensor) => tensor.name === name)) return name
+    return this.constant(name, [sizes.length], BigInt64Array.from(sizes, BigInt))
   }
 
   float(value: number): string {
@@ -82,7 +87,8 @@ export function modelGraph({ config, weights, ids }: ModelWork, style: Attention
   }
   const linear = (x: string, name: string) => {
     const [outputs, inputs] = tensors.get(`${name}.weight`)!.shape
-    return graph.add('Add', [graph.add('MatMul', [x, graph.constant(`${name}.weight`, [inputs, outputs], turned(`${name}.weight`))]), vector(`${name}.bias`)])
+    const frozen = graph.constant(`${name}.weight`, [inputs, outputs], turned(`${name}.weight`))
+    return graph.add('Add', [graph.add('MatMul', [x, frozen]), vector(`${name}.bias`)])
   }
   const norm = (x: string, name: string) => graph.add('LayerNormalization', [x, vector(`${name}.weight`), vector(`${name}.bias`)],
     [{ name: 'axis', value: 2 }, { name: 'epsilon', value: layerNormEps, float: true }])
@@ -104,7 +110,8 @@ export function modelGraph({ config, weights, ids }: ModelWork, style: Attention
       bias.set(draw(`${name}.bias`), part * C)
     })
     const weight = graph.constant(nameIn(block, 'packed.weight'), [C, 3 * C], packed)
-    return graph.add('Attention', [x, weight, graph.constant(nameIn(block, 'packed.bias'), [3 * C], bias)], [{ name: 'num_heads', value: H }], 'com.microsoft')
+    const constant = graph.constant(nameIn(block, 'packed.bias'), [3 * C], bias)
+    return graph.add('Attention', [x, weight, constant], [{ name: 'num_heads', value: H }], 'com.microsoft')
   }
 
   const words = graph.add('Gather', [vector('embeddings.word_embeddings.weight'), 'ids'])
@@ -114,7 +121,8 @@ export function modelGraph({ config, weights, ids }: ModelWork, style: Attention
   let x = norm(graph.add('Add', [graph.add('Add', [words, positions]), types]), 'embeddings.LayerNorm')
   for (let block = 0; block < layers; block++) {
     const context = style === 'fused' ? attendFused(x, block) : attend(x, block)
-    const hidden = norm(graph.add('Add', [linear(context, nameIn(block, 'attention.output.dense')), x]), nameIn(block, 'attention.output.LayerNorm'))
+    const attended = graph.add('Add', [linear(context, nameIn(block, 'attention.output.dense')), x])
+    const hidden = norm(attended, nameIn(block, 'attention.output.LayerNorm'))
     const up = graph.add('Gelu', [linear(hidden, nameIn(block, 'intermediate.dense'))])
     x = norm(graph.add('Add', [linear(up, nameIn(block, 'output.dense')), hidden]), nameIn(block, 'output.LayerNorm'))
   }

@@ -43,11 +43,14 @@ export function encodeModule(chains: number, paired: boolean, fused: boolean): U
   const v = 1, b = 3, first = 5
   const zero = [CONST, 0]
   const all = Array.from({ length: chains }, (_, chain) => chain)
-  const loads = [...Array(4).keys(), ...all.map((chain) => chain + 4)].flatMap((place) => [...zero, ...access(LOAD, 16 * place), ...set(1 + place)])
+  const places = [...Array(4).keys(), ...all.map((chain) => chain + 4)]
+  const loads = places.flatMap((place) => [...zero, ...access(LOAD, 16 * place), ...set(1 + place)])
   const steps = all.flatMap((chain) => {
     const acc = first + chain, pair = paired ? chain & 1 : 0
     if (fused) return [...get(acc), ...get(v + pair), ...get(b + pair), ...simd(FUSED), ...set(acc)]
-    return chain & 2 ? [...get(acc), ...get(v + pair), ...simd(MULTIPLY), ...set(acc)] : [...get(acc), ...get(b + pair), ...simd(ADD), ...set(acc)]
+    return chain & 2
+      ? [...get(acc), ...get(v + pair), ...simd(MULTIPLY), ...set(acc)]
+      : [...get(acc), ...get(b + pair), ...simd(ADD), ...set(acc)]
   })
   const again = [...get(0), CONST, 1, SUB, TEE, 0, BR_IF, 0]
   const stores = all.flatMap((chain) => [...zero, ...get(first + chain), ...access(STORE, 16 * (4 + chain))])

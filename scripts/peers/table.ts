@@ -13,7 +13,14 @@ import type { CaseResult } from './rounds.ts'
 export const BEGIN = '<!-- peers:begin -->'
 export const END = '<!-- peers:end -->'
 
-export type Report = { machine: string; commit: string; rounds: number; installed: Installed; cases: readonly Case[]; results: readonly CaseResult[] }
+export type Report = {
+  machine: string
+  commit: string
+  rounds: number
+  installed: Installed
+  cases: readonly Case[]
+  results: readonly CaseResult[]
+}
 
 const ABSENT = '–'
 
@@ -59,7 +66,8 @@ function formatCases({ cases, results }: Report): string {
 
 function formatBars({ results }: Report): string {
   const byName: Results = new Map(results.map(({ name, measured }) => [name, measured]))
-  return formatTable(['bar', 'strict', 'fast'], listBars(byName).map(({ title, cells }) => [title, cells.strict ?? ABSENT, cells.fast ?? ABSENT]))
+  const rows = listBars(byName).map(({ title, cells }) => [title, cells.strict ?? ABSENT, cells.fast ?? ABSENT])
+  return formatTable(['bar', 'strict', 'fast'], rows)
 }
 
 function formatPeers({ installed: { programs } }: Report): string {
@@ -91,7 +99,8 @@ export function formatReport(report: Report): string {
   const engines = Object.entries(hosts).flatMap(([host, opened]) => ('title' in opened ? [`${host} = ${opened.title}`] : []))
   const measured = `medians of ${rounds} rounds, of up to five turns where steps are short, in one call, one thread unless said`
   const head = `${machine}; commit ${commit}; ${measured}. Hosts: ${engines.join(', ')}.`
-  return [head, formatCases(report), formatBars(report), formatPeers(report), formatAbsences(report.results)].filter((part) => part !== '').join('\n\n')
+  const parts = [head, formatCases(report), formatBars(report), formatPeers(report), formatAbsences(report.results)]
+  return parts.filter((part) => part !== '').join('\n\n')
 }
 
 /** `text` with what stands between the two markers replaced; throws where they are not there, each once. */

@@ -38,7 +38,8 @@ function buildBlock(tf: TensorFlow, work: BlockWork, weights: ReadonlyMap<string
   const half = tf.scalar(0.5), one = tf.scalar(1), root = tf.scalar(Math.SQRT1_2), eps = tf.scalar(layerNormEps)
   const adapterScale = tf.scalar(work.adapter.alpha / work.adapter.rank), attentionScale = tf.scalar(1 / Math.sqrt(C / H))
   const product = createProduct(tf, written)
-  const frozen = new Map([...weights].filter(([, value]) => value.shape.length === 2).map(([name, value]) => [name, createFrozen(tf, value, written)]))
+  const matrices = [...weights].filter(([, value]) => value.shape.length === 2)
+  const frozen = new Map(matrices.map(([name, value]) => [name, createFrozen(tf, value, written)]))
   const linear = (x: Value, module: string) => tf.add(frozen.get(nameIn(work.block, `${module}.weight`))!(x), weight(`${module}.bias`))
   const norm = (x: Value, module: string) => {
     const centered = tf.sub(x, tf.mean(x, 1, true))
@@ -53,7 +54,8 @@ function buildBlock(tf: TensorFlow, work: BlockWork, weights: ReadonlyMap<string
       const base = linear(x, module)
       return at < 0 ? base : tf.add(base, tf.mul(product(product(x, swap(tf, lora[at])), swap(tf, lora[at + 1])), adapterScale))
     }
-    const query = parted(adapted('attention.self.query')), key = parted(adapted('attention.self.key')), value = parted(adapted('attention.self.value'))
+    const query = parted(adapted('attention.self.query')), key = parted(adapted('attention.self.key'))
+    const value = parted(adapted('attention.self.value'))
     const chances = tf.softmax(tf.mul(product(query, swap(tf, key)), attentionScale))
     const context = tf.transpose(tf.reshape(product(chances, value), [S, H, T, C / H]), [0, 2, 1, 3])
     const hidden = norm(tf.add(linear(tf.reshape(context, [S * T, C]), 'attention.output.dense'), x), 'attention.output.LayerNorm')
@@ -73,7 +75,8 @@ export async function prepareBlock(tf: TensorFlow, work: BlockWork, written: boo
     run: () => tf.tidy(() => void step(args, dOut)),
     check: () => tf.tidy(() => {
       const { value, grads: [dx, ...adapters] } = step(args, dOut)
-      const gradients = work.lora.map((tensor, index) => [tensor.name.replace(nameIn(work.block, ''), ''), adapters[index].dataSync()] as const)
+      const gradients = work.lora.map((tensor, index) => (
+        [tensor.name.replace(nameIn(work.block, ''), ''), adapters[index].dataSync()] as const))
       return checkOutputs({ out: value.dataSync(), dx: dx.dataSync(), ...Object.fromEntries(gradients) })
     }),
   }

@@ -30,6 +30,8 @@ export type TensorFlow = {
   square(x: Value): Value
   mean(x: Value, axis: number, keep: boolean): Value
   softmax(x: Value): Value
-  customGrad(work: (...args: never[]) => { value: Value; gradFunc: (dy: Value, saved: Value[]) => Value | Value[] }): (...args: Value[]) => Value
+  customGrad(
+    work: (...args: never[]) => { value: Value; gradFunc: (dy: Value, saved: Value[]) => Value | Value[] },
+  ): (...args: Value[]) => Value
   valueAndGrads(work: (...args: Value[]) => Value): (args: readonly Value[], dy: Value) => Gradients
 }

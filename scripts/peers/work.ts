@@ -48,7 +48,8 @@ export type StepWork = { kind: 'step'; config: ModelConfig; adapter: AdapterConf
 export type Work = ProductWork | PeakWork | BlockWork | ModelWork | StepWork
 
 export const BERT_BASE: ModelConfig = {
-  vocabSize: 30522, hiddenSize: 768, layers: 12, heads: 12, intermediateSize: 3072, positionsMax: 512, typesMax: 2, layerNormEps: 1e-12, labels: [],
+  vocabSize: 30522, hiddenSize: 768, layers: 12, heads: 12, intermediateSize: 3072,
+  positionsMax: 512, typesMax: 2, layerNormEps: 1e-12, labels: [],
 }
 export const LORA: AdapterConfig = { rank: 16, alpha: 32, targets: ['query', 'value'] }
 
@@ -83,7 +84,8 @@ export function describeBlock(batches: readonly (readonly number[])[], padded: n
 export function describeModel(tokens: number): ModelWork {
   const config = BERT_BASE
   const shapes = [...embeddingTensors(config), ...Array.from({ length: config.layers }, (_, block) => blockTensors(config, block)).flat()]
-  return { kind: 'model', config, weights: shapes.map(toTensor), ids: Array.from({ length: tokens }, (_, index) => (index * 7919 + 101) % config.vocabSize) }
+  const ids = Array.from({ length: tokens }, (_, index) => (index * 7919 + 101) % config.vocabSize)
+  return { kind: 'model', config, weights: shapes.map(toTensor), ids }
 }
 
 /** The name of a tensor of `work`'s block, such as `attention.self.query.weight`. */

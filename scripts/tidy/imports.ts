@@ -1,5 +1,6 @@
-/** Who may import whom (the folders' one-way rule), and no cycles. */
+/** Who may import whom (the folders' one-way rule), and no circles of files. */
 import { posix } from 'node:path'
+import { findCycles } from './cycles.ts'
 import { findImports } from './scan.ts'
 import type { Masked } from './scan.ts'
 import type { Violation } from './violation.ts'
@@ -8,7 +9,7 @@ import type { Violation } from './violation.ts'
 const RUNTIME_PACKAGES = ['@huggingface/tokenizers', 'csv-parse']
 
 /** `target` is a path in the tree for a relative import, else undefined. */
-type Edge = { file: string; line: number; specifier: string; target: string | undefined }
+export type Edge = { file: string; line: number; specifier: string; target: string | undefined }
 
 function resolveImport(file: string, specifier: string, files: ReadonlySet<string>): string | undefined {
   if (!specifier.startsWith('.')) return undefined
@@ -31,37 +32,24 @@ function expectedBy({ file, specifier, target }: Edge, packages: ReadonlySet<str
   if (/(^|\/)index\.\w+$/.test(target)) return 'the file that holds it, not an index'
   if (top === 'assembly' && !target.startsWith('assembly/')) return 'a file in assembly/'
   if (top === 'runtime' && !target.startsWith('runtime/')) return 'a file in runtime/'
-  if (top === 'targets' && !target.startsWith('runtime/') && !target.startsWith(`targets/${host}/`)) return `a file in runtime/ or targets/${host}/`
+  if (top === 'targets' && !target.startsWith('runtime/') && !target.startsWith(`targets/${host}/`)) {
+    return `a file in runtime/ or targets/${host}/`
+  }
   return undefined
 }
 
-/** Each cycle once, at the import that closes it in a walk in the order of names. */
-function findCycles(edges: readonly Edge[]): Violation[] {
-  const leaving = new Map<string, Edge[]>()
-  for (const edge of edges) leaving.set(edge.file, [...(leaving.get(edge.file) ?? []), edge])
-  const done = new Set<string>()
-  const violations: Violation[] = []
-  const visit = (file: string, path: readonly string[]): void => {
-    for (const { target, line } of leaving.get(file) ?? []) {
-      if (target === undefined || done.has(target)) continue
-      const begin = path.indexOf(target)
-      if (begin >= 0) violations.push({ file, line, rule: 'cycle', expected: 'none', got: [...path.slice(begin), target].join(' → ') })
-      else visit(target, [...path, target])
-    }
-    done.add(file)
-  }
-  for (const file of leaving.keys()) if (!done.has(file)) visit(file, [file])
-  return violations
+export function findEdges(sources: ReadonlyMap<string, Masked>): Edge[] {
+  const files = new Set(sources.keys())
+  return [...sources].flatMap(([file, masked]) =>
+    findImports(masked).map(({ specifier, line }) => ({ file, line, specifier, target: resolveImport(file, specifier, files) })))
 }
 
 /** @param packages the names in package.json's dependencies */
-export function checkImports(sources: ReadonlyMap<string, Masked>, packages: ReadonlySet<string>): Violation[] {
-  const files = new Set(sources.keys())
-  const edges = [...sources].flatMap(([file, masked]) =>
-    findImports(masked).map(({ specifier, line }) => ({ file, line, specifier, target: resolveImport(file, specifier, files) })))
+export function checkImports(edges: readonly Edge[], packages: ReadonlySet<string>): Violation[] {
   const strays = edges.flatMap((edge) => {
     const expected = expectedBy(edge, packages)
     return expected === undefined ? [] : [{ file: edge.file, line: edge.line, rule: 'import', expected, got: edge.specifier }]
   })
-  return [...strays, ...findCycles(edges)]
+  const links = edges.flatMap(({ file, line, target }) => (target === undefined ? [] : [{ from: file, to: target, file, line }]))
+  return [...strays, ...findCycles(links, 'none')]
 }

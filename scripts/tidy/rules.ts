@@ -1,5 +1,8 @@
 /** All rules over a tree given as path → text. */
-import { checkImports } from './imports.ts'
+import { checkFlags } from './flags.ts'
+import { checkImports, findEdges } from './imports.ts'
+import { checkNames } from './names.ts'
+import { checkRooms } from './rooms.ts'
 import { findImports, maskSource } from './scan.ts'
 import type { Masked } from './scan.ts'
 import { checkText } from './text.ts'
@@ -13,7 +16,9 @@ function checkName(file: string): Violation[] {
   const name = file.slice(file.lastIndexOf('/') + 1)
   if (file.endsWith('.wasm')) return [{ file, line: 1, rule: 'binary', expected: 'no compiled kernel', got: name }]
   if (!PROGRAM.test(file)) return []
-  if (name === 'index.ts' && !file.startsWith('assembly/')) return [{ file, line: 1, rule: 'index', expected: 'a noun for its one idea', got: name }]
+  if (name === 'index.ts' && !file.startsWith('assembly/')) {
+    return [{ file, line: 1, rule: 'index', expected: 'a noun for its one idea', got: name }]
+  }
   return NAME.test(name) ? [] : [{ file, line: 1, rule: 'name', expected: 'a lowercase noun, variants after dots', got: name }]
 }
 
@@ -38,12 +43,16 @@ function packagesOf(manifest: string): Set<string> {
 /** @param tree every file of the project; the text of a binary file does not matter */
 export function checkTree(tree: ReadonlyMap<string, string>): Violation[] {
   const sources = new Map([...tree].filter(([file]) => file.endsWith('.ts')).map(([file, text]) => [file, maskSource(text)]))
-  const absent = NEEDED.filter((file) => !tree.has(file)).map((file) => ({ file, line: 1, rule: 'needed', expected: 'a file', got: 'none' }))
+  const absent = NEEDED.filter((file) => !tree.has(file))
+    .map((file) => ({ file, line: 1, rule: 'needed', expected: 'a file', got: 'none' }))
   const alone = [...tree].flatMap(([file, text]) => {
     const masked = sources.get(file)
     const test = masked !== undefined && /^test\/.*\.test\.ts$/.test(file) ? checkTest(file, masked) : []
-    return [...checkName(file), ...checkText(file, text, masked), ...test]
+    const told = masked === undefined ? [] : [...checkNames(file, masked), ...checkFlags(file, masked)]
+    return [...checkName(file), ...checkText(file, text, masked), ...told, ...test]
   })
-  const found = [...absent, ...alone, ...checkImports(sources, packagesOf(tree.get('package.json') ?? '{}'))]
+  const edges = findEdges(sources)
+  const imports = checkImports(edges, packagesOf(tree.get('package.json') ?? '{}'))
+  const found = [...absent, ...alone, ...imports, ...checkRooms([...tree.keys()], sources, edges)]
   return found.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line))
 }

@@ -1,7 +1,13 @@
 /** Reads TypeScript just far enough to tell code from comments and text, and to find imports. */
 
-/** The source with comments blanked (`code`), and with the insides of strings, templates and patterns blanked too (`bare`). Offsets and lines stay. */
-export type Masked = { code: string; bare: string }
+/** The inside of a string, or of a template without substitutions, whose opening quote is at `at`. */
+export type Literal = { text: string; at: number }
+
+/**
+ * The source with comments blanked (`code`), and with the insides of strings, templates and patterns blanked too
+ * (`bare`). Offsets and lines stay.
+ */
+export type Masked = { code: string; bare: string; literals: readonly Literal[] }
 
 export type Import = { specifier: string; line: number }
 
@@ -51,15 +57,17 @@ export function maskSource(text: string): Masked {
   const depths: number[] = []
   const code: string[] = []
   const bare: string[] = []
+  const literals: Literal[] = []
   let before = ''
   for (let at = 0; at < text.length;) {
     const read = readPiece(text, at, before, depths)
     code.push(read.code)
     bare.push(read.bare)
+    if (/^(['"`])[^]*\1$/.test(read.piece)) literals.push({ text: read.piece.slice(1, -1), at })
     if (read.code.trim() !== '') before = read.piece
     at += read.piece.length
   }
-  return { code: code.join(''), bare: bare.join('') }
+  return { code: code.join(''), bare: bare.join(''), literals }
 }
 
 export function lineAt(text: string, offset: number): number {

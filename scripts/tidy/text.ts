@@ -1,4 +1,5 @@
 /** Rules that one pattern or one line can check. */
+import { checkPlatform } from './platform.ts'
 import { lineAt } from './scan.ts'
 import type { Masked } from './scan.ts'
 import type { Violation } from './violation.ts'
@@ -27,7 +28,8 @@ const RULES: readonly Rule[] = [
   },
   {
     // Math.pow in other clothes; of two whole numbers it is exact.
-    rule: 'math', files: RUNTIME, view: 'bare', expected: 'a product, or two literal integers', pattern: /(?<!\b\d+\s*)\*\*|\*\*(?!\s*\d+\b)/g,
+    rule: 'math', files: RUNTIME, view: 'bare', expected: 'a product, or two literal integers',
+    pattern: /(?<!\b\d+\s*)\*\*|\*\*(?!\s*\d+\b)/g,
   },
   { rule: 'any', files: RUNTIME, view: 'bare', expected: 'a type, or unknown', pattern: /:\s*any\b|<any\b|\bas any\b|\bany\[\]/g },
   {
@@ -40,20 +42,14 @@ const RULES: readonly Rule[] = [
     rule: 'word', files: ANY_TEXT, view: 'text', expected: 'words about the project',
     pattern: /(?<!user-)\b(?:sub)?[a]gents?\b|\b[C]laude\b|\b[L]LM-written\b/gi,
   },
-  { rule: 'path', files: ANY_TEXT, view: 'text', expected: 'a path inside the project', pattern: /(?<![\w.-])\/(?:work|root|home)\/[\w.-]*/g },
+  {
+    rule: 'path', files: ANY_TEXT, view: 'text', expected: 'a path inside the project',
+    pattern: /(?<![\w.-])\/(?:work|root|home)\/[\w.-]*/g,
+  },
   { rule: 'tab', files: WRITTEN, view: 'text', expected: 'spaces', pattern: /\t/g },
   { rule: 'space', files: WRITTEN, view: 'text', expected: 'nothing at the end of a line', pattern: /[ \r]+$/gm },
   { rule: 'resolved', files: /^package-lock\.json$/, view: 'text', expected: 'no address', pattern: /"resolved":\s*"[^"]*"/g },
 ]
-
-/** A name that the file declares itself is its own, such as a flow-control `window`. */
-const PLATFORM = /(?<![\w$.])(?:globalThis\s*\.\s*)?(process|Buffer|Deno|Bun|window)(?![\w$]|\s*:)/g
-
-function checkPlatform(file: string, bare: string): Violation[] {
-  const foreign = [...bare.matchAll(PLATFORM)].filter(([, name]) => !new RegExp(`\\b(?:const|let)\\s+${name}\\b`).test(bare))
-  return foreign.map((match) => (
-    { file, line: lineAt(bare, match.index), rule: 'platform', expected: 'a function handed in by the host', got: match[0] }))
-}
 
 function show(found: string): string {
   return found.trim() === '' ? JSON.stringify(found) : found.trim()
@@ -70,9 +66,10 @@ function checkLength(file: string, text: string): Violation[] {
 export function checkText(file: string, text: string, masked: Masked | undefined): Violation[] {
   const found = RULES.filter(({ files }) => files.test(file)).flatMap(({ rule, view, pattern, expected }) => {
     const subject = view === 'bare' ? masked?.bare ?? '' : text
-    return [...subject.matchAll(pattern)].map((match) => ({ file, line: lineAt(subject, match.index), rule, expected, got: show(match[0]) }))
+    return [...subject.matchAll(pattern)].map((match) => (
+      { file, line: lineAt(subject, match.index), rule, expected, got: show(match[0]) }))
   })
-  const platform = RUNTIME.test(file) && masked !== undefined ? checkPlatform(file, masked.bare) : []
+  const platform = RUNTIME.test(file) && masked !== undefined ? checkPlatform(file, masked) : []
   const length = SOURCE.test(file) ? checkLength(file, text) : []
   return [...found, ...platform, ...length]
 }

@@ -20,7 +20,8 @@ process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
 function listFiles(): string[] {
   try {
-    const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const args = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
+    const listed = execFileSync('git', args, { stdio: ['ignore', 'pipe', 'ignore'] })
     const files = listed.toString().split('\0')
     if (files.includes('package.json')) return [...new Set(files)].filter((file) => file !== '' && existsSync(file))
   } catch {

@@ -30,7 +30,8 @@ test('a linear layer with its pair, forward and backward', () => {
     multiplyAdds: 30 + 6 + 10 + 6 + 10, flops: 124 + 2, bytes: 4 * (6 + 15 + 20 + 24 + 2 + 10),
   })
   // Without dx: neither W nor the product with A.
-  assert.equal(count.linearBackwardCost({ ...full, wanted: false }), { multiplyAdds: 6 + 6 + 10, flops: 44 + 2, bytes: 4 * (6 + 24 + 2 + 10) })
+  assert.equal(count.linearBackwardCost({ ...full, wanted: false }),
+    { multiplyAdds: 6 + 6 + 10, flops: 44 + 2, bytes: 4 * (6 + 24 + 2 + 10) })
   // A trained weight: dyᵀ·x and the sum of dy; dW and db twice, x once.
   assert.equal(count.linearBackwardCost({ ...full, R: 0, accumulate: false, weight: true }), {
     multiplyAdds: 60, flops: 120 + 6, bytes: 4 * (6 + 15 + 10 + 10 + 2 * 18),
@@ -43,7 +44,8 @@ test('weights in fewer bytes: theirs and their scales, and a multiplication for 
   assert.equal(count.linearCost(2, 3, 5, 1, 'int8'), { ...f32, flops: f32.flops + 15, bytes: f32.bytes - 3 * 15 + 4 * 3 })
   const back = { N: 2, O: 3, I: 5, R: 1, wanted: true, accumulate: true }
   const wide = count.linearBackwardCost({ ...back, format: 'f32' })
-  assert.equal(count.linearBackwardCost({ ...back, format: 'int8' }), { ...wide, flops: wide.flops + 15, bytes: wide.bytes - 3 * 15 + 4 * 3 })
+  assert.equal(count.linearBackwardCost({ ...back, format: 'int8' }),
+    { ...wide, flops: wide.flops + 15, bytes: wide.bytes - 3 * 15 + 4 * 3 })
   // Without dx the weight is not read.
   const apart = { ...back, wanted: false }
   assert.equal(count.linearBackwardCost({ ...apart, format: 'int8' }), count.linearBackwardCost({ ...apart, format: 'f32' }))
@@ -94,7 +96,8 @@ test('the parts of a step have all of its multiply-adds', async () => {
       stepCalls(stage, LENGTHS).forward()
       const parts = listParts(stage, LENGTHS)
       const { forward, backward } = countWork(stage.spec, LENGTHS)
-      assert.equal([total(parts, 'forward'), total(parts, 'backward')], [forward, backward], `blocks 0-${cut} of ${layers}, ${targets.join()}`)
+      assert.equal([total(parts, 'forward'), total(parts, 'backward')], [forward, backward],
+        `blocks 0-${cut} of ${layers}, ${targets.join()}`)
     }
   }
 })
@@ -148,9 +151,12 @@ for (const build of BUILDS) {
   })
 
   test(`${build}: so it is where the feed-forward part goes in chunks`, async () => {
-    const parts = await expectSame(shapeOf({ cut: 1, layers: 2, targets: ['query', 'value'], batch: 103 }), new Array<number>(103).fill(5), build)
+    const shape = shapeOf({ cut: 1, layers: 2, targets: ['query', 'value'], batch: 103 })
+    const parts = await expectSame(shape, new Array<number>(103).fill(5), build)
     const chunked = parts.filter(({ calls }) => calls.length === 3).map(({ phase, operation }) => `${phase} ${operation}`)
-    assert.equal(chunked, ['forward up linear', 'forward gelu', 'forward down linear', 'backward down linear', 'backward gelu', 'backward up linear'])
+    assert.equal(chunked, [
+      'forward up linear', 'forward gelu', 'forward down linear', 'backward down linear', 'backward gelu', 'backward up linear',
+    ])
   })
 }
 

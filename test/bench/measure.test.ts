@@ -8,14 +8,17 @@ import { KerfError } from '../../runtime/error.ts'
 const OPTIONS: MeasureOptions = { warmMs: 100, warmMsMax: 1000, sampleMs: 20, samples: 5, samplesMin: 2, budgetMs: 1e9 }
 
 /** `costMs` of each call by its number, on a clock that shows whole multiples of `gridMs`. */
-function simulate(costMs: (call: number) => number, gridMs = 0): { timer: Timer; work: () => void; state: { now: number; calls: number; turns: number } } {
+function simulate(
+  costMs: (call: number) => number, gridMs = 0,
+): { timer: Timer; work: () => void; state: { now: number; calls: number; turns: number } } {
   const state = { now: 5e6, calls: 0, turns: 0 }
   const clock = () => (gridMs > 0 ? Math.floor(state.now / gridMs) * gridMs : state.now)
   const timer = { now: clock, turn: async () => { state.turns++ } }
   return { timer, state, work: () => { state.now += costMs(state.calls++) } }
 }
 
-const near = (actual: number, expected: number, share = 1e-4) => assert.ok(Math.abs(actual - expected) <= share * expected, `${actual} for ${expected}`)
+const near = (actual: number, expected: number, share = 1e-4) =>
+  assert.ok(Math.abs(actual - expected) <= share * expected, `${actual} for ${expected}`)
 
 test('short work: samples of many calls, each long enough', async () => {
   const { timer, work, state } = simulate(() => 0.01)

@@ -32,7 +32,10 @@ test('lines split at their last semicolon', () => {
 test('Windows line ends, a byte order mark and a missing final newline change nothing', () => {
   const plain = [['a b', 'x'], ['c', 'y']]
   for (const text of ['a b;x\nc;y\n', 'a b;x\r\nc;y\r\n', '\uFEFFa b;x\nc;y', 'a b; x \r\nc;y']) assert.equal(rowsOf('d.txt', text), plain)
-  for (const text of ['text,label\na b,x\nc,y\n', '\uFEFFtext,label\r\na b,x\r\nc,y\r\n', 'text,label\na b,x\r\nc,y', 'label,id,text\nx,1,a b\ny,2,c\n']) {
+  const commas = [
+    'text,label\na b,x\nc,y\n', '\uFEFFtext,label\r\na b,x\r\nc,y\r\n', 'text,label\na b,x\r\nc,y', 'label,id,text\nx,1,a b\ny,2,c\n',
+  ]
+  for (const text of commas) {
     assert.equal(rowsOf('d.csv', text), plain)
   }
   const objects = ['{"text":"a b","label":"x"}', '{"label":"y","text":"c","id":7}']
@@ -60,7 +63,9 @@ test('a JSONL or CSV label may be an index where names are given, and a name com
   const rows = ['{"text":"a","label":2}', '{"text":"b","label":0}', '{"text":"b","label":"0"}']
   assert.equal(rowsOf('d.jsonl', rows.join('\n'), { labels }), [['a', 'joy'], ['b', 'sad'], ['b', '0']])
   refused('d.jsonl', '{"text":"a","label":3}', 'dataset-label', 'd.jsonl:1.label: expected one of sad, 0, joy, got 3', { labels })
-  for (const label of ['-1', '1.5', '1e400']) refused('d.jsonl', `{"text":"a","label":${label}}`, 'dataset-label', 'd.jsonl:1.label', { labels })
+  for (const label of ['-1', '1.5', '1e400']) {
+    refused('d.jsonl', `{"text":"a","label":${label}}`, 'dataset-label', 'd.jsonl:1.label', { labels })
+  }
   refused('d.csv', 'text,label\na,02', 'dataset-label', 'd.csv:2.label', { labels })
   refused('d.txt', 'a;2', 'dataset-label', 'd.txt:1.label: expected one of sad, 0, joy, got "2"', { labels })
   refused('d.jsonl', '{"text":"a","label":2}', 'dataset-label', 'd.jsonl:1.label: expected a name')
@@ -82,11 +87,15 @@ test('an error names the file and the line', () => {
 
 test('an error in JSONL names the file and the line', () => {
   const good = '{"text":"a","label":"x"}\n'
-  for (const bad of ['{"text":"a"', 'null', '[]', '"text"', '{} {}']) refused('d.jsonl', good + bad, 'dataset-json', 'd.jsonl:2: expected a JSON object')
+  for (const bad of ['{"text":"a"', 'null', '[]', '"text"', '{} {}']) {
+    refused('d.jsonl', good + bad, 'dataset-json', 'd.jsonl:2: expected a JSON object')
+  }
   refused('d.jsonl', `${good}{"text":"a"}`, 'dataset-column', 'd.jsonl:2: expected a "label", got "text"')
   refused('d.jsonl', `${good}{"label":"a"}`, 'dataset-column', 'd.jsonl:2: expected a "text"')
   refused('d.jsonl', `${good}{"text":5,"label":"a"}`, 'dataset-text', 'd.jsonl:2.text')
-  for (const label of ['null', 'true', '["x"]', '{}']) refused('d.jsonl', `${good}{"text":"a","label":${label}}`, 'dataset-label', 'd.jsonl:2.label')
+  for (const label of ['null', 'true', '["x"]', '{}']) {
+    refused('d.jsonl', `${good}{"text":"a","label":${label}}`, 'dataset-label', 'd.jsonl:2.label')
+  }
   refused('d.jsonl', `${good}{"text":" ","label":"x"}`, 'dataset-text', 'd.jsonl:2')
   refused('d.jsonl', `${good}\n${good}`, 'dataset-line', 'd.jsonl:2')
 })

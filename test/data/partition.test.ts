@@ -18,7 +18,8 @@ function drawLabels(count: number, seed = 1): Int32Array {
 const { exports } = await openKernelBuild('simd')
 const share = (labels: Int32Array, clients: number, how: Partition, seed = 1) => partition(labels, LABELS, clients, how, seed, exports)
 const WAYS: readonly Partition[] = [
-  { kind: 'contiguous' }, { kind: 'iid' }, ...[1e-6, 1e-3, 0.01, 0.1, 0.5, 1, 10, 1000].map((alpha): Partition => ({ kind: 'dirichlet', alpha })),
+  { kind: 'contiguous' }, { kind: 'iid' },
+  ...[1e-6, 1e-3, 0.01, 0.1, 0.5, 1, 10, 1000].map((alpha): Partition => ({ kind: 'dirichlet', alpha })),
 ]
 const nameOf = (how: Partition) => (how.kind === 'dirichlet' ? `dirichlet:${how.alpha}` : how.kind)
 
@@ -104,7 +105,10 @@ test('the text of a partition', () => {
   assert.equal(parsePartition('contiguous'), { kind: 'contiguous' })
   assert.equal(parsePartition('iid'), { kind: 'iid' })
   assert.equal(parsePartition('dirichlet:0.5'), { kind: 'dirichlet', alpha: 0.5 })
-  for (const text of ['', 'even', 'dirichlet', 'dirichlet:', 'dirichlet:0', 'dirichlet:-1', 'dirichlet:x', 'dirichlet:Infinity', 'dirichlet:1:2', 'iid:3']) {
+  const wrong = [
+    '', 'even', 'dirichlet', 'dirichlet:', 'dirichlet:0', 'dirichlet:-1', 'dirichlet:x', 'dirichlet:Infinity', 'dirichlet:1:2', 'iid:3',
+  ]
+  for (const text of wrong) {
     assert.match(codeOf(() => parsePartition(text, '--partition')), /^partition: --partition: expected/, text)
   }
 })

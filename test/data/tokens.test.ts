@@ -52,7 +52,13 @@ test('refuses damaged vocabularies', () => {
 })
 
 type Part = Record<string, unknown>
-type Loose = { added_tokens?: Part[]; normalizer: unknown; pre_tokenizer: unknown; post_processor: unknown; model: Part & { vocab: Part | null } }
+type Loose = {
+  added_tokens?: Part[]
+  normalizer: unknown
+  pre_tokenizer: unknown
+  post_processor: unknown
+  model: Part & { vocab: Part | null }
+}
 
 function jsonOf(change: (tokenizer: Loose) => void): string {
   const tokenizer: Loose & { decoder: unknown } = {
@@ -79,7 +85,10 @@ test('reads tokenizer.json, and refuses another kind or a damaged one', () => {
     [(t) => { t.model.merges = []; delete t.model.type }, 'tokens-unsupported', /model\.type/],
     [(t) => { t.normalizer = null }, 'config-type', /normalizer/],
     [(t) => { t.pre_tokenizer = { type: 'Whitespace' } }, 'tokens-unsupported', /pre_tokenizer/],
-    [(t) => { t.post_processor = { type: 'TemplateProcessing', single: [{ Sequence: { id: 'A', type_id: 0 } }] } }, 'tokens-config', /post_processor/],
+    [
+      (t) => { t.post_processor = { type: 'TemplateProcessing', single: [{ Sequence: { id: 'A', type_id: 0 } }] } },
+      'tokens-config', /post_processor/,
+    ],
     [(t) => { t.model.vocab!.un = -1 }, 'tokens-vocab', /vocabulary\.un/],
     [(t) => { t.model.vocab!.un = 1.5 }, 'tokens-vocab', /vocabulary\.un/],
     [(t) => { t.model.vocab!.un = 6 }, 'tokens-vocab', /an id of its own/],

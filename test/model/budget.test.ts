@@ -10,10 +10,12 @@ import { openKernelBuild } from '../kernels.ts'
 import { refusal } from '../refusal.ts'
 
 const CONFIG: ModelConfig = {
-  vocabSize: 2000, hiddenSize: 128, layers: 6, heads: 4, intermediateSize: 512, positionsMax: 128, typesMax: 2, layerNormEps: 1e-12, labels: [],
+  vocabSize: 2000, hiddenSize: 128, layers: 6, heads: 4, intermediateSize: 512,
+  positionsMax: 128, typesMax: 2, layerNormEps: 1e-12, labels: [],
 }
 const DEVICE: StageSpec = {
-  config: CONFIG, from: 0, to: 3, labels: 6, adapter: { rank: 4, alpha: 8, targets: ['query', 'value'] }, training: 'adapters', setsFrom: [0],
+  config: CONFIG, from: 0, to: 3, labels: 6, adapter: { rank: 4, alpha: 8, targets: ['query', 'value'] },
+  training: 'adapters', setsFrom: [0],
   rows: 200, sequences: 8, longest: 64,
 }
 type Way = readonly [WeightFormat, boolean]
@@ -38,7 +40,8 @@ function checkBudgets(spec: StageSpec, ways: readonly Way[]): void {
     }
     const { code, message } = refusal(() => fitStage(spec, budget, kernel))
     const smallest = Math.min(...sizes)
-    assert.equal([code, message], ['stage.memory', `memory: expected at least ${smallest} bytes for blocks ${spec.from} … ${spec.to}, got ${budget}`])
+    const expected = `memory: expected at least ${smallest} bytes for blocks ${spec.from} … ${spec.to}, got ${budget}`
+    assert.equal([code, message], ['stage.memory', expected])
   }
 }
 

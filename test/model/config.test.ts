@@ -32,7 +32,8 @@ test('takes transformers’ defaults for what a file may leave out', () => {
 })
 
 test('reads label names in index order, and none from stand-in names', () => {
-  assert.equal(parseConfig(textOf({ id2label: { 1: 'joy', 0: 'sadness', 10: 'k', 2: 'c', 3: 'd', 4: 'e', 5: 'f', 6: 'g', 7: 'h', 8: 'i', 9: 'j' } })).labels,
+  const id2label = { 1: 'joy', 0: 'sadness', 10: 'k', 2: 'c', 3: 'd', 4: 'e', 5: 'f', 6: 'g', 7: 'h', 8: 'i', 9: 'j' }
+  assert.equal(parseConfig(textOf({ id2label })).labels,
     ['sadness', 'joy', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k'])
   assert.equal(parseConfig(textOf({ id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } })).labels, [])
   assert.equal(parseConfig(textOf({ id2label: { 0: 'LABEL_1', 1: 'LABEL_0' } })).labels, ['LABEL_1', 'LABEL_0'])
@@ -49,7 +50,10 @@ test('refuses what Kerf does not compute', () => {
 })
 
 test('refuses sizes out of range by name', () => {
-  for (const key of ['vocab_size', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size', 'max_position_embeddings']) {
+  const keys = [
+    'vocab_size', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size', 'max_position_embeddings',
+  ]
+  for (const key of keys) {
     const message = new RegExp(`^config\\.${key}: expected an integer from 1`)
     for (const value of [undefined, null, 0, -1, 1.5, '12', 2 ** 40, {}]) refused({ [key]: value }, 'config-value', message)
   }
@@ -70,7 +74,8 @@ test('refuses damaged label tables', () => {
 
 test('refuses what is not a JSON object', () => {
   for (const text of ['', '{', 'null', '[]', '3', '"bert"', textOf().slice(0, -1)]) {
-    assert.throws(() => parseConfig(text, 'model/config.json'), (error: unknown) => error instanceof KerfError && error.field === 'model/config.json')
+    assert.throws(() => parseConfig(text, 'model/config.json'), (error: unknown) => (
+      error instanceof KerfError && error.field === 'model/config.json'))
   }
   assert.throws(() => parseConfig(' '.repeat(CONFIG_CHARS_MAX + 1)), /at most 1048576 characters/)
 })

@@ -25,7 +25,8 @@ const CONFIG: ModelConfig = {
 }
 const LENGTHS = [9, 1, 12]
 const WHOLE: StageSpec = {
-  config: CONFIG, from: 0, to: 3, labels: 4, adapter: { rank: 3, alpha: 5, targets: LINEARS.map(({ key }) => key) }, training: 'adapters', setsFrom: [0],
+  config: CONFIG, from: 0, to: 3, labels: 4, adapter: { rank: 3, alpha: 5, targets: LINEARS.map(({ key }) => key) },
+  training: 'adapters', setsFrom: [0],
   rows: 22, sequences: 3, longest: 12,
 }
 const SPECS: Readonly<Record<string, StageSpec>> = {
@@ -140,7 +141,8 @@ test('inference with its matrices in panels gives the bits of one without, with 
     // Widths of 24 and 35: whole panels of 8 and 12 columns, none of 16.
     assert.is(packed.length, tile === '5x16' ? 0 : 3 * 5 + 1, tile)
     assert.equal(await run(tiled, spec, weights), exact, tile)
-    assert.equal(await run(tiled, { ...spec, format: 'int8' }, weights), await run(tiled, { ...SPECS.inference, format: 'int8' }, weights), `${tile}, int8`)
+    const inference = await run(tiled, { ...SPECS.inference, format: 'int8' }, weights)
+    assert.equal(await run(tiled, { ...spec, format: 'int8' }, weights), inference, `${tile}, int8`)
   }
   const scalar = await openKernelBuild('scalar')
   assert.equal(await run(scalar, { ...SPECS.inference, packed: true }, weights), exact)
@@ -165,7 +167,8 @@ for (const build of BUILDS) {
 }
 
 test('a table larger than the room through which it is rounded', async () => {
-  const spec: StageSpec = { ...WHOLE, to: 1, adapter: { ...WHOLE.adapter!, rank: 1, targets: ['query'] }, rows: 1, sequences: 1, longest: 1 }
+  const adapter = { ...WHOLE.adapter!, rank: 1, targets: ['query' as const] }
+  const spec: StageSpec = { ...WHOLE, to: 1, adapter, rows: 1, sequences: 1, longest: 1 }
   const scalar = await openKernelBuild('scalar')
   const { scratchBytes } = planStage(spec, scalar.exports)
   assert.ok(scratchBytes < 4 * 301 * 24 / 3 && scratchBytes % (4 * 24) !== 0, `${scratchBytes} bytes: several parts, the last one shorter`)
@@ -187,7 +190,8 @@ const spoil = (name: string, index: number, value: number): Values =>
   new Map([...DRAWN].map(([key, values]) => [key, key === name ? values.map((old, i) => (i === index ? value : old)) : values]))
 
 const LAST = 301 * 24 - 1
-const [WORDS, UP, GAIN] = ['embeddings.word_embeddings.weight', 'encoder.layer.2.intermediate.dense.weight', 'encoder.layer.1.output.LayerNorm.weight']
+const WORDS = 'embeddings.word_embeddings.weight', UP = 'encoder.layer.2.intermediate.dense.weight'
+const GAIN = 'encoder.layer.1.output.LayerNorm.weight'
 
 test('NaN and infinity are refused by name, in every format', async () => {
   const simd = await openKernelBuild('simd')
@@ -196,7 +200,8 @@ test('NaN and infinity are refused by name, in every format', async () => {
       for (const format of WEIGHT_FORMATS) {
         for (const dtype of ['F32', 'F16', 'BF16'] as const) {
           const { code, message } = await refusalOf(Stage.open(simd, { ...WHOLE, format }, fileOf(spoil(name, index, value), dtype)))
-          assert.equal([code, message], ['weights.finite', `weights.${name}: expected finite values, got "NaN or infinity"`], `${dtype} held as ${format}`)
+          const expected = `weights.${name}: expected finite values, got "NaN or infinity"`
+          assert.equal([code, message], ['weights.finite', expected], `${dtype} held as ${format}`)
         }
       }
     }
@@ -205,11 +210,13 @@ test('NaN and infinity are refused by name, in every format', async () => {
 
 test('what f16 cannot hold is refused by name, and held by the other formats', async () => {
   const simd = await openKernelBuild('simd')
-  const open = (format: WeightFormat, values: Values, dtype: WeightDtype = 'F32') => Stage.open(simd, { ...WHOLE, format }, fileOf(values, dtype))
+  const open = (format: WeightFormat, values: Values, dtype: WeightDtype = 'F32') =>
+    Stage.open(simd, { ...WHOLE, format }, fileOf(values, dtype))
   for (const [name, index] of [[WORDS, LAST], [UP, 0]] as const) {
     for (const [value, dtype] of [[65520, 'F32'], [-1e30, 'F32'], [99840, 'BF16']] as const) {
       const { code, message } = await refusalOf(open('f16', spoil(name, index, value), dtype))
-      assert.equal([code, message], ['weights.range', `weights.${name}: expected values of at most 65504, as f16 holds them, got "a larger one"`])
+      const expected = `weights.${name}: expected values of at most 65504, as f16 holds them, got "a larger one"`
+      assert.equal([code, message], ['weights.range', expected])
       for (const format of ['f32', 'int8'] as const) await open(format, spoil(name, index, value), dtype)
     }
     await open('f16', spoil(name, index, 65519))

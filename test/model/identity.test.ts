@@ -82,7 +82,9 @@ const BASE = {
 const SPECS: Readonly<Record<string, { spec: StageSpec; crc: string }>> = {
   device: { spec: { ...BASE, from: 0, to: 1 }, crc: 'c6fec682' },
   server: { spec: { ...BASE, from: 1, to: 3, setsFrom: [1] }, crc: '9d31a732' },
-  'all linears': { spec: { ...BASE, from: 0, to: 3, adapter: { ...BASE.adapter, targets: LINEARS.map(({ key }) => key) } }, crc: '13e57b09' },
+  'all linears': {
+    spec: { ...BASE, from: 0, to: 3, adapter: { ...BASE.adapter, targets: LINEARS.map(({ key }) => key) } }, crc: '13e57b09',
+  },
   'every weight': { spec: { ...BASE, from: 0, to: 3, adapter: null, training: 'all', setsFrom: [] }, crc: 'e60673ac' },
 }
 

@@ -50,7 +50,8 @@ function specsOf(format: WeightFormat, recompute: boolean, threads: number): Nam
   return CUTS.flatMap(([from, to]) => Object.entries(TRAINED).map(([name, trained]) => ({
     name: `blocks ${from} … ${to}, ${name}, ${format}, ${recompute ? 'recomputed, ' : ''}${threads} threads`,
     spec: {
-      config, from, to, labels: LABELS, adapter, training: 'adapters', setsFrom: [from, from], rows: ROWS, sequences: LENGTHS.length, longest: 12,
+      config, from, to, labels: LABELS, adapter, training: 'adapters', setsFrom: [from, from],
+      rows: ROWS, sequences: LENGTHS.length, longest: 12,
       format, recompute, threads, ...trained,
     },
   })))
@@ -66,7 +67,8 @@ function regionAt({ memory }: StagePlan, address: number, what: string): Region 
 function checkRegions({ memory }: StagePlan, what: string): void {
   memory.regions.forEach(({ name, address, bytes }, index) => {
     const end = memory.regions[index + 1]?.address ?? memory.usedBytes
-    assert.ok(bytes > 0 && address >= 64 && address % 64 === 0 && address + bytes <= end, `${what}: ${name} at ${address}, ${bytes} bytes, to ${end}`)
+    const inside = address >= 64 && address % 64 === 0 && address + bytes <= end
+    assert.ok(bytes > 0 && inside, `${what}: ${name} at ${address}, ${bytes} bytes, to ${end}`)
   })
   assert.is(memory.bytes - memory.usedBytes < 65536, true, what)
   assert.is(new Set(memory.regions.map(({ name }) => name)).size, memory.regions.length, `${what}: a name for each region`)
@@ -95,13 +97,16 @@ function checkAddresses(plan: StagePlan, { adapter: lora, recompute, training }:
   const expectBytes = (address: number, bytes: number, field: string) =>
     assert.is(regionAt(plan, address, `${what}: ${field}`).bytes, bytes, `${what}: ${field}`)
   plan.saved.forEach(({ fields, lora: low }, index) => {
-    for (const [field, address] of Object.entries(fields)) if (address) expectBytes(address, 4 * ROWS * (widths[field] ?? C), `${index} ${field}`)
+    for (const [field, address] of Object.entries(fields)) {
+      if (address) expectBytes(address, 4 * ROWS * (widths[field] ?? C), `${index} ${field}`)
+    }
     for (const { key } of LINEARS) {
       assert.is(low[key] !== 0, lora?.targets.includes(key) ?? false, `${what}: ${key}`)
       if (low[key]) expectBytes(low[key], 4 * ROWS * lora!.rank, `${index} low ${key}`)
     }
   })
-  const places = plan.saved.flatMap(({ fields, lora: low }) => [...Object.values(fields), ...Object.values(low)]).filter((address) => address !== 0)
+  const places = plan.saved.flatMap(({ fields, lora: low }) => [...Object.values(fields), ...Object.values(low)])
+    .filter((address) => address !== 0)
   const own = new Set(places)
   // Recomputed blocks share all but their inputs.
   const alone = plan.saved.length === 1 || !(recompute && training !== 'none')
@@ -119,7 +124,8 @@ function makeBatch({ from }: StageSpec): Batch {
   const offsets = Int32Array.from([0, ...LENGTHS]).map((_, s) => LENGTHS.slice(0, s).reduce((sum, length) => sum + length, 0))
   const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => ((i * 13) % 23) / 11 - 1)
   if (from > 0) return { offsets, activation: wave(ROWS * config.hiddenSize) }
-  return { offsets, ids: Int32Array.from({ length: ROWS }, (_, i) => (i * 7) % config.vocabSize), types: Int32Array.from({ length: ROWS }, (_, i) => i % 2) }
+  const ids = Int32Array.from({ length: ROWS }, (_, i) => (i * 7) % config.vocabSize)
+  return { offsets, ids, types: Int32Array.from({ length: ROWS }, (_, i) => i % 2) }
 }
 
 /** One step, and everything that it gives. `spoil` is told when regions of a lifetime hold nothing that is needed any more. */
@@ -156,7 +162,9 @@ async function openStage(kernel: Kernel, spec: StageSpec): Promise<Stage> {
 function checkUntouched({ memory, plan, spec }: Stage, before: Uint8Array, what: string): void {
   const after = new Uint8Array(memory.buffer)
   const same = (begin: number, end: number, name: string) => {
-    for (let at = begin; at < end; at++) if (after[at] !== before[at]) assert.unreachable(`${what}: expected byte ${at} of ${name} unchanged`)
+    for (let at = begin; at < end; at++) {
+      if (after[at] !== before[at]) assert.unreachable(`${what}: expected byte ${at} of ${name} unchanged`)
+    }
   }
   let end = 0
   for (const { name, address, bytes } of plan.memory.regions) {
@@ -215,16 +223,19 @@ for (const [format, recompute] of [['f32', false], ['int8', true]] as const) {
     const kernel = await openThreaded()
     const specs = specsOf(format, recompute, 2)
     // A thread takes a while to start.
-    for (const named of specs.filter(({ name }) => /^blocks (0|1) … 4, (nothing trained,|adapters of every|all)/.test(name))) await checkStage(kernel, named)
+    const some = specs.filter(({ name }) => /^blocks (0|1) … 4, (nothing trained,|adapters of every|all)/.test(name))
+    for (const named of some) await checkStage(kernel, named)
   })
 }
 
 const BERT_BASE: ModelConfig = {
-  vocabSize: 30522, hiddenSize: 768, layers: 12, heads: 12, intermediateSize: 3072, positionsMax: 512, typesMax: 2, layerNormEps: 1e-12, labels: [],
+  vocabSize: 30522, hiddenSize: 768, layers: 12, heads: 12, intermediateSize: 3072,
+  positionsMax: 512, typesMax: 2, layerNormEps: 1e-12, labels: [],
 }
 /** A device's step of 16 texts of 20 tokens, of the 128 that are allowed. */
 const DEVICE: StageSpec = {
-  config: BERT_BASE, from: 0, to: 1, labels: 6, adapter: { rank: 8, alpha: 16, targets: ['query', 'value'] }, training: 'adapters', setsFrom: [0],
+  config: BERT_BASE, from: 0, to: 1, labels: 6, adapter: { rank: 8, alpha: 16, targets: ['query', 'value'] },
+  training: 'adapters', setsFrom: [0],
   rows: 320, sequences: 16, longest: 128,
 }
 

@@ -21,7 +21,8 @@ const PROFILE: DeviceProfile = {
     { operation: 'crc32c', sizes: '80 bytes', rows: 0, ms: 0.01, gflops: 0, gbps: 1 },
   ],
   step: {
-    model: 'BERT-tiny', cut: 1, batch: 4, length: 32, rank: 8, hiddenSize: 128, intermediateSize: 512, heads: 2, layers: 2, targets: ['query', 'value'],
+    model: 'BERT-tiny', cut: 1, batch: 4, length: 32, rank: 8,
+    hiddenSize: 128, intermediateSize: 512, heads: 2, layers: 2, targets: ['query', 'value'],
   },
   steps: [
     { rows: 20, forwardMs: 1, backwardMs: 2, forwardGflops: 10, backwardGflops: 20 },
@@ -73,7 +74,10 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['no memory', damage(['host', 'memoryBytesMax']), /^d\.json\.host\.memoryBytesMax: expected a whole number/],
   ['no peak', damage(['peakGflops'], 0), /^d\.json\.peakGflops: expected a number above 0, got 0/],
   ['text for a number', damage(['peakGflops'], '50'), /^d\.json\.peakGflops: expected a number above 0, got "50"/],
-  ['too large a number', formatProfile(PROFILE).replace('"peakGflops": 50', '"peakGflops": 1e999'), /^d\.json\.peakGflops: .* got Infinity/],
+  [
+    'too large a number', formatProfile(PROFILE).replace('"peakGflops": 50', '"peakGflops": 1e999'),
+    /^d\.json\.peakGflops: .* got Infinity/,
+  ],
   ['a negative rate', damage(['operations', 1, 'gbps'], -1), /^d\.json\.operations\[1\]\.gbps: expected a number of at least 0, got -1/],
   ['no time', damage(['operations', 0, 'ms'], 0), /^d\.json\.operations\[0\]\.ms: expected a number above 0/],
   ['operations no list', damage(['operations'], {}), /^d\.json\.operations: expected a list/],
@@ -113,7 +117,8 @@ test('seconds: two flops for each multiply-add, straight lines between the sizes
 const work = (forward: number) => ({ forward, backward: 2 * forward })
 const FORECAST = {
   parties: [
-    { party: 'device', clients: [1], memory: { bytes: 500 }, format: 'f16' }, { party: 'device', clients: [0, 2], memory: { bytes: 2e9 }, format: 'f16' },
+    { party: 'device', clients: [1], memory: { bytes: 500 }, format: 'f16' },
+    { party: 'device', clients: [0, 2], memory: { bytes: 2e9 }, format: 'f16' },
     { party: 'server', clients: [0, 1, 2], memory: { bytes: 9e9 }, format: 'f32' },
   ],
   clients: [{ cut: 1, clients: [1], device: work(5e9) }, { cut: 2, clients: [0, 2], device: work(1e10) }],
@@ -131,7 +136,8 @@ test('each client by its own device, or all by the one, in the order of the clie
   ])
   const steps = estimateSteps(FORECAST, [slow, fast, fast], 20)
   assert.equal(steps.map(({ device, forward }) => [device, forward]), [['slow', 2], ['fast', 0.1], ['fast', 0.2]])
-  assert.match(formatSteps(steps, ['a doubt']), /cut 2 +slow +2\.00 +2\.00 +4\.00\ncut 1 +fast +0\.100 +0\.200 +0\.300\ncut 2 +fast .*\na doubt\n$/)
+  const doubted = /cut 2 +slow +2\.00 +2\.00 +4\.00\ncut 1 +fast +0\.100 +0\.200 +0\.300\ncut 2 +fast .*\na doubt\n$/
+  assert.match(formatSteps(steps, ['a doubt']), doubted)
   assert.match(formatSteps(estimateSteps(FORECAST, [slow], 20), []), /cut 2 x2 +slow/)
 })
 
@@ -140,7 +146,8 @@ test('doubts: other widths, another format, too little memory', () => {
   assert.equal(doubtSeconds(FORECAST, devices, presetConfig('tiny')), [
     'client 0 needs 1.86 GiB, slow has at most 954 MiB.', 'client 2 needs 1.86 GiB, slow has at most 954 MiB.',
   ])
-  assert.equal(doubtSeconds(FORECAST, devices.slice(1, 2), presetConfig('mini')), ['fast was measured at width 128, hidden 512, not 256 and 1024.'])
+  const doubts = doubtSeconds(FORECAST, devices.slice(1, 2), presetConfig('mini'))
+  assert.equal(doubts, ['fast was measured at width 128, hidden 512, not 256 and 1024.'])
   const wide: Device = { name: 'wide', profile: { ...FAST, kernel: { ...FAST.kernel, dtype: 'f32' } } }
   assert.equal(doubtSeconds(FORECAST, [wide], presetConfig('tiny')), ['wide was measured with weights in f32, not f16.'])
 })

@@ -29,7 +29,8 @@ export function evaluateDirectory(
   if (adapter) {
     const bytes = readFileSync(join(adapter.directory, 'adapter_model.safetensors'))
     for (const [name, values] of decodeAdapter(bytes, config, adapter.config, dataset.labelNames.length)) {
-      const rows = name.endsWith('lora_A') ? adapter.config.rank : name.endsWith('lora_B') ? values.length / adapter.config.rank : dataset.labelNames.length
+      const { rank } = adapter.config
+      const rows = name.endsWith('lora_A') ? rank : name.endsWith('lora_B') ? values.length / rank : dataset.labelNames.length
       weights.set(name, { shape: name.endsWith('.bias') ? [values.length] : [rows, values.length / rows], data: Float64Array.from(values) })
     }
   }

@@ -45,7 +45,10 @@ export function makeReport(schemeCount = 6, clients = 6, rounds = 60): Report {
     kerf: '0.1.0',
     command: `kerf train --clients ${clients} --scheme all --partition dirichlet:0.5 --rank 16 --batch 16 --steps ${rounds} --out out`,
     seed: 7,
-    model: { name: 'bert-base-uncased', layers: LAYERS, hiddenSize: 768, heads: 12, intermediateSize: 3072, vocabSize: 30522, parameters: 109486854 },
+    model: {
+      name: 'bert-base-uncased', layers: LAYERS, hiddenSize: 768, heads: 12, intermediateSize: 3072,
+      vocabSize: 30522, parameters: 109486854,
+    },
     labels: ['sadness', 'joy', 'love', 'anger', 'fear', 'surprise'],
     adapter: { rank: 16, alpha: 32, targets: ['query', 'value'] },
     batch: 16,

@@ -63,7 +63,8 @@ test('charts and timelines are drawn, and no script fails', () => {
 
 test('a script that fails is seen', () => {
   if (!existsSync(CHROMIUM)) return skipTest(`no ${CHROMIUM}`)
-  const dom = showPage(renderPage(makeReport(1), { chartScript: 'var uPlot = function () { throw new Error("no chart") }', chartStyle: '' }))
+  const broken = 'var uPlot = function () { throw new Error("no chart") }'
+  const dom = showPage(renderPage(makeReport(1), { chartScript: broken, chartStyle: '' }))
   assert.match(problemIn(dom) ?? '', 'no chart')
 })
 

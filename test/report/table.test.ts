@@ -55,7 +55,8 @@ test('wide numbers, long names and other alphabets stay within the width and in 
 
 test('numbers that are missing show as a dash; no scheme is said in words', () => {
   const report = makeReport(1)
-  const table = formatTable({ ...report, schemes: [{ ...report.schemes[0], accuracyAfter: NaN, macroF1After: NaN, majorityAccuracy: NaN, wallMs: Infinity }] })
+  const scheme = { ...report.schemes[0], accuracyAfter: NaN, macroF1After: NaN, majorityAccuracy: NaN, wallMs: Infinity }
+  const table = formatTable({ ...report, schemes: [scheme] })
   assert.not.match(table, /NaN|Infinity|commonest/)
   assert.match(table, /16\.6 -> +- +- /)
   assert.is(formatTable({ ...report, schemes: [] }), 'No scheme was run.\n')
@@ -76,7 +77,8 @@ test('quantities keep three digits across their steps', () => {
     '0', '0.000010', '0.012', '1.00', '10.0', '12.3', '100', '12345', '-1.50', '–',
   ])
   assert.equal([formatSeconds(0), formatSeconds(850), formatSeconds(61234), formatSeconds(NaN)], ['0 s', '0.850 s', '61.2 s', '–'])
-  assert.equal([formatPercent(0.91249), formatPercent(1), formatCount(999), formatCount(109486854)], ['91.2 %', '100.0 %', '999', '109\u202f486\u202f854'])
+  const counts = [formatPercent(0.91249), formatPercent(1), formatCount(999), formatCount(109486854)]
+  assert.equal(counts, ['91.2 %', '100.0 %', '999', '109\u202f486\u202f854'])
 })
 
 test.run()

@@ -74,7 +74,8 @@ test('every value of the model is made before it is used, and every block is the
   const work = describeModel(3)
   const small = { hiddenSize: 8, heads: 2, intermediateSize: 12, layers: 2, vocabSize: 30522 }
   const shrink = (size: number) => ({ 768: 8, 3072: 12, 30522: 20, 512: 5 }[size] ?? size)
-  const weights = work.weights.filter(({ name }) => !/layer\.([2-9]|1\d)\./.test(name)).map((tensor) => ({ ...tensor, shape: tensor.shape.map(shrink) }))
+  const weights = work.weights.filter(({ name }) => !/layer\.([2-9]|1\d)\./.test(name))
+    .map((tensor) => ({ ...tensor, shape: tensor.shape.map(shrink) }))
   for (const style of ['operations', 'fused'] as const) {
     const { nodes, initializers, inputs, outputs } = modelGraph({ ...work, weights, config: { ...work.config, ...small } }, style)
     const known = new Set([...initializers, ...inputs].map(({ name }) => name))

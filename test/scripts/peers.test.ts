@@ -37,7 +37,8 @@ function multiply(work: ReturnType<typeof describeProduct>): Float64Array {
 }
 
 function ask(command: string, args: readonly string[], requests: readonly object[]): Prepared[] {
-  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', input: requests.map((request) => `${JSON.stringify(request)}\n`).join('') })
+  const input = requests.map((request) => `${JSON.stringify(request)}\n`).join('')
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', input })
   const lines = stdout.trim().split('\n')
   assert.is(lines.length, requests.length, stderr)
   return lines.map((line) => JSON.parse(line) as Prepared)
@@ -128,7 +129,8 @@ test('bars take each peer at its best on the same generation of Node, as it come
   const name = productName('forward', [768, 768])
   const results = new Map([[name, [
     measured('kerf@node', [10, 10]), measured('tfjs@node', [20, 20]), measured('ort-web@node', [15, 15]),
-    measured('kerf@node26-revec', [5, 5]), measured('tfjs@node26', [9, 9]), measured('tfjs@node26-revec', [8, 8]), measured('jax@deno', [1, 1]),
+    measured('kerf@node26-revec', [5, 5]), measured('tfjs@node26', [9, 9]),
+    measured('tfjs@node26-revec', [8, 8]), measured('jax@deno', [1, 1]),
   ].map((one) => ({ ...one, flops: 1e9, setting: one.program === 'kerf' ? setting : {} }))]])
   assert.equal(listBars(results).map(({ cells }) => cells.strict), [
     '1.50× (100 GFLOP/s, ort-web@node 66.7 GFLOP/s)', '1.80× (200 GFLOP/s, tfjs@node26 111 GFLOP/s)',
@@ -153,7 +155,8 @@ function writeStub(directory: string, name: string, size: number, ms: number): s
     for await (const line of createInterface({ input: process.stdin })) {
       const { ask, atLeastMs } = JSON.parse(line)
       appendFileSync(${JSON.stringify(join(directory, 'log'))}, ask === 'time' && atLeastMs === 1 ? '${name} ' : '')
-      console.log(JSON.stringify(ask === 'prepare' ? { checks: { y: { size: ${size}, signed: 1, norm: 1 } }, note: '' } : { ms: ${ms}, runs: 1 }))
+      const prepared = { checks: { y: { size: ${size}, signed: 1, norm: 1 } }, note: '' }
+      console.log(JSON.stringify(ask === 'prepare' ? prepared : { ms: ${ms}, runs: 1 }))
     }`)
   return file
 }
@@ -173,9 +176,11 @@ test('rounds go in turn, twice where steps are short; who computes something els
       },
     }
     const part = { label: '', work: { kind: 'peak' } as const, flops: 5 }
-    const entry = (id: string, runs: Contender['program'], host: Contender['host'] = 'node') => ({ id, program: runs, host, setting: {}, ...part })
+    const entry = (id: string, runs: Contender['program'], host: Contender['host'] = 'node') =>
+      ({ id, program: runs, host, setting: {}, ...part })
     const one: Case = { name: 'x', title: 'x', entries: [
-      entry('a', 'kerf'), entry('c', 'ort-web'), entry('b', 'tfjs'), entry('d', 'jax'), entry('e', 'ort-native'), entry('f', 'kerf', 'deno')] }
+      entry('a', 'kerf'), entry('c', 'ort-web'), entry('b', 'tfjs'), entry('d', 'jax'),
+      entry('e', 'ort-native'), entry('f', 'kerf', 'deno')] }
     const result = await runCase(one, installed, 3, 1)
     assert.equal(result.measured.map(({ id, ms, flops }) => [id, ms, flops]), [['a', Array(6).fill(600), 5], ['b', Array(6).fill(1000), 5]])
     const reasons = Object.fromEntries(result.absent.map(({ id, reason }) => [id, reason]))
@@ -202,7 +207,8 @@ test('the table goes between its markers, and nowhere else', () => {
   assert.is(formatTable(['a', 'b'], [['1|2', 'x\ny']]), '| a | b |\n| --- | --- |\n| 1\\|2 | x y |')
   assert.is(replaceTable(`top\n${BEGIN}\nold\n${END}\nend`, 'new'), `top\n${BEGIN}\n\nnew\n\n${END}\nend`)
   assert.is(replaceTable(replaceTable(`${BEGIN}${END}`, 'one'), 'two'), replaceTable(`${BEGIN}${END}`, 'two'))
-  for (const text of ['', BEGIN, `${END}${BEGIN}`, `${BEGIN}${END}${BEGIN}${END}`]) assert.throws(() => replaceTable(text, 'new'), /once each/)
+  const damaged = ['', BEGIN, `${END}${BEGIN}`, `${BEGIN}${END}${BEGIN}${END}`]
+  for (const text of damaged) assert.throws(() => replaceTable(text, 'new'), /once each/)
 })
 
 test.run()

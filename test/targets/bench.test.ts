@@ -32,7 +32,8 @@ const profile = parseProfile(outcome.stdout)
 test('a preset: its step, rising rows, every operation', () => {
   const { step, steps, whole, parts, operations, peakGflops, kernel, tiles, host } = profile
   assert.equal(step, {
-    model: 'BERT-tiny', hiddenSize: 128, intermediateSize: 512, heads: 2, layers: 2, cut: 1, batch: 3, length: 9, rank: 8, targets: ['query', 'value'],
+    model: 'BERT-tiny', hiddenSize: 128, intermediateSize: 512, heads: 2, layers: 2, cut: 1, batch: 3, length: 9,
+    rank: 8, targets: ['query', 'value'],
   })
   assert.equal(steps.map(({ rows }) => rows), [20, 27])
   assert.equal(steps[1], whole)
@@ -55,7 +56,9 @@ test('progress goes to stderr, and ends', () => {
 test('a model directory with its whole depth, as tables', () => {
   const { exitCode, stdout } = runKerf([...QUICK, '--model', model, '--cut', '4', '--build', 'scalar', '--targets', 'all', '--rank', '2'])
   assert.is(exitCode, 0)
-  const head = [/^kernel scalar, \d+ bytes, tile 4x8; steps on 1 thread, weights in f32$/m, /^GFLOP\/s of one thread: in registers [\d.]+$/m]
+  const head = [
+    /^kernel scalar, \d+ bytes, tile 4x8; steps on 1 thread, weights in f32$/m, /^GFLOP\/s of one thread: in registers [\d.]+$/m,
+  ]
   const lines = [...head, /blocks 0-4 on the device/, /^backward classifier linear +1/m, /^forward gelu +4/m]
   for (const pattern of [...lines, /^whole step .* 100\.0$/m]) assert.match(stdout, pattern)
 })
@@ -73,7 +76,8 @@ test('whole steps on two threads, their parts on one, weights in int8; the fast 
   assert.equal(steps.map(({ rows }) => rows), [20, 27])
   assert.is(whole.rows, 27)
   assert.ok(parts.length >= 20)
-  assert.equal(operations.filter(({ sizes }) => sizes.endsWith('int8')).map(({ operation }) => operation), ['linear', 'linearBackward', 'embedding'])
+  const narrow = operations.filter(({ sizes }) => sizes.endsWith('int8')).map(({ operation }) => operation)
+  assert.equal(narrow, ['linear', 'linearBackward', 'embedding'])
 })
 
 test('kerf plan reads the profile: seconds from its rates and the work of the plan', () => {
@@ -111,7 +115,8 @@ test('refuses by name', () => {
   refused(['plan', '--device', `${profileFile},${profileFile}`], /--device: expected one file, or 6, one for each client, got 2/)
   refused(['bench', '--preset', 'huge'], /--preset: expected tiny, mini, base, got "huge"/)
   refused(['bench', '--preset', 'tiny', '--dtype', 'int4'], /--dtype: expected f32, f16, int8, got "int4"/)
-  refused(['bench', '--preset', 'tiny', '--profile', 'fast', '--build', 'scalar'], /--build: expected auto with --profile fast, got "scalar"/)
+  refused(['bench', '--preset', 'tiny', '--profile', 'fast', '--build', 'scalar'],
+    /--build: expected auto with --profile fast, got "scalar"/)
   refused(['bench', '--preset', 'tiny', '--model', model], /--preset: expected no --model beside it/)
   refused(['bench', '--preset', 'tiny', '--cut', '3'], /--cut: expected a whole number of 1 … 2, got "3"/)
   refused(['bench', '--preset', 'base', '--cut', '12', '--batch', '512'], /plan: expected at most \d+ bytes/)

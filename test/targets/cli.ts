@@ -84,7 +84,15 @@ export async function callKerf(args: readonly string[], exitCode = 0): Promise<O
   throw new Error(`kerf ${args.join(' ')}: expected exit ${exitCode}, got ${outcome.exitCode}\n${outcome.stderr}`)
 }
 
-export type MetricsLine = { event: 'step' | 'eval'; round: number; client: number; step: number; loss: number; accuracy: number; macroF1: number }
+export type MetricsLine = {
+  event: 'step' | 'eval'
+  round: number
+  client: number
+  step: number
+  loss: number
+  accuracy: number
+  macroF1: number
+}
 
 export const adapterFile = (out: string) => join(out, 'adapter_model.safetensors')
 export const metricsFile = (out: string) => join(out, 'metrics.jsonl')
@@ -102,7 +110,8 @@ export function readResult(out: string): { adapter: string; metrics: string } {
 }
 
 const OUTPUTS = [
-  'adapter_config.json', 'adapter_model.safetensors', 'labels.json', 'metrics.jsonl', 'report.json', 'report.html', 'checkpoint/round.safetensors',
+  'adapter_config.json', 'adapter_model.safetensors', 'labels.json', 'metrics.jsonl', 'report.json', 'report.html',
+  'checkpoint/round.safetensors',
 ]
 
 /** All files of a run that must survive a call that fails, by name. */
@@ -124,5 +133,6 @@ export function makeRoom(): { at: string; model: string; data: string; val: stri
 }
 
 export function flagsOf(values: Readonly<Record<string, string | number | boolean>>): string[] {
-  return Object.entries(values).flatMap(([name, value]) => (value === false ? [] : value === true ? [`--${name}`] : [`--${name}`, String(value)]))
+  return Object.entries(values).flatMap(([name, value]) => (
+    value === false ? [] : value === true ? [`--${name}`] : [`--${name}`, String(value)]))
 }

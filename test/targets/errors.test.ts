@@ -27,14 +27,17 @@ async function expectRefusal(args: readonly string[], message: RegExp): Promise<
 /** Refusals of `kerf train`, two calls at once. */
 async function expectRefusals(cases: readonly (readonly [More, RegExp])[]): Promise<void> {
   for (let first = 0; first < cases.length; first += 2) {
-    await Promise.all(cases.slice(first, first + 2).map(([more, message]) => expectRefusal(['train', ...flagsOf({ ...BASE, ...more })], message)))
+    const pair = cases.slice(first, first + 2)
+    await Promise.all(pair.map(([more, message]) => expectRefusal(['train', ...flagsOf({ ...BASE, ...more })], message)))
   }
 }
 
 type Entry = { dtype: string; shape: number[]; data_offsets: [number, number] }
 
 /** A copy of the model whose weight file is changed: its header's text, then its data. */
-function spoilWeights(name: string, header: (entries: Record<string, Entry>) => string, change: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes): string {
+function spoilWeights(
+  name: string, header: (entries: Record<string, Entry>) => string, change: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes,
+): string {
   const directory = join(at, name)
   cpSync(model, directory, { recursive: true })
   const bytes = readFileSync(join(model, 'model.safetensors'))
@@ -62,7 +65,10 @@ test('weights that are damaged or do not fit', async () => {
     ],
     [spoilWeights('head', plain, (bytes) => bytes.subarray(0, 60)), /head\/model\.safetensors\.header: expected \d+ bytes, got 52/],
     [spoilWeights('empty', plain, () => new Uint8Array(0)), /empty\/model\.safetensors: expected at least 8 bytes, got 0/],
-    [spoilWeights('tail', plain, (bytes) => Buffer.concat([bytes, Buffer.alloc(4)])), /tail\/model\.safetensors: expected \d+ bytes of data/],
+    [
+      spoilWeights('tail', plain, (bytes) => Buffer.concat([bytes, Buffer.alloc(4)])),
+      /tail\/model\.safetensors: expected \d+ bytes of data/,
+    ],
     [
       spoilWeights('overlap', withQuery(({ data_offsets: [begin, end] }) => ({ data_offsets: [begin - 128, end - 128] }))),
       /overlap\/model\.safetensors\[".+"\]: expected bytes from \d+ on/,
@@ -71,7 +77,10 @@ test('weights that are damaged or do not fit', async () => {
       spoilWeights('twice', (entries) => `${plain(entries).slice(0, -1)},"${QUERY}":${JSON.stringify(entries[QUERY])}}`),
       /twice\/model\.safetensors\.header.*query/,
     ],
-    [spoilWeights('bytes', withQuery(() => ({ shape: [32, 31] }))), /query\.weight"\]\.data_offsets: expected 3968 bytes for F32 \[32,31\], got 4096/],
+    [
+      spoilWeights('bytes', withQuery(() => ({ shape: [32, 31] }))),
+      /query\.weight"\]\.data_offsets: expected 3968 bytes for F32 \[32,31\], got 4096/,
+    ],
     [spoilWeights('shape', withQuery(() => ({ shape: [16, 64] }))), /query\.weight: expected shape \[32, 32\], got "\[16, 64\]"/],
     [spoilWeights('dtype', withQuery(() => ({ dtype: 'I32' }))), /query\.weight: expected F32, F16, BF16, got "I32"/],
     [
@@ -119,7 +128,10 @@ test('model directories that are none, or of another kind', async () => {
     ],
     [spoilFile('unsafe', 'model.safetensors', () => null), /unsafe\/model\.safetensors: expected a file, got "none"/],
     [spoilFile('words', 'vocab.txt', () => null), /vocab\.txt/],
-    [spoilFile('more', 'vocab.txt', (text) => `${text}another\n`), /more\/vocab\.txt: expected at most \d+ pieces as in config\.json, got \d+/],
+    [
+      spoilFile('more', 'vocab.txt', (text) => `${text}another\n`),
+      /more\/vocab\.txt: expected at most \d+ pieces as in config\.json, got \d+/,
+    ],
   ]
   await expectRefusals(cases.map(([directory, message]) => [{ model: directory }, message]))
 })
@@ -172,7 +184,10 @@ test('adapters that are damaged or do not fit', async () => {
   const weights = 'adapter_model.safetensors'
   await expectRefusals([
     [{ adapter: at }, /adapter_config\.json: expected a file, got "none"/],
-    [spoil('a-cut', weights, (bytes) => bytes.subarray(0, -1)), /a-cut\/adapter_model\.safetensors\[".+"\]: expected \d+ bytes \(the file is cut short\)/],
+    [
+      spoil('a-cut', weights, (bytes) => bytes.subarray(0, -1)),
+      /a-cut\/adapter_model\.safetensors\[".+"\]: expected \d+ bytes \(the file is cut short\)/,
+    ],
     [
       spoil('a-nan', weights, (bytes) => Buffer.concat([bytes.subarray(0, -4), Uint8Array.of(0, 0, 0xc0, 0x7f)])),
       /a-nan\/.*: expected a finite value, got NaN/,
@@ -194,22 +209,29 @@ test('flags out of range, of another kind, unknown or without a value', async ()
   const file = dataFile('not a directory')
   await expectRefusals([
     [{ cuts: 0 }, /--cuts\[0\]: expected a block of 1 … 3, got "0"/], [{ cuts: 4 }, /--cuts\[0\]: expected a block of 1 … 3, got "4"/],
-    [{ cuts: '1,x' }, /--cuts\[1\]: expected a block of 1 … 3, got "x"/], [{ cuts: '' }, /--cuts\[0\]: .*got ""/], [{ cuts: 1.5 }, /--cuts\[0\]: .*got "1\.5"/],
+    [{ cuts: '1,x' }, /--cuts\[1\]: expected a block of 1 … 3, got "x"/], [{ cuts: '' }, /--cuts\[0\]: .*got ""/],
+    [{ cuts: 1.5 }, /--cuts\[0\]: .*got "1\.5"/],
     [{ rank: 0 }, /--rank: expected .*got "?0"?/], [{ rank: -3 }, /--rank: expected .*got "?-3"?/],
     [{ rank: 257 }, /--rank: expected an integer from 1 to 256, got 257/],
-    [{ alpha: 0 }, /--alpha: expected a number above 0, got "0"/], [{ targets: 'query,nose' }, /--targets: expected one of query.*, got "nose"/],
+    [{ alpha: 0 }, /--alpha: expected a number above 0, got "0"/],
+    [{ targets: 'query,nose' }, /--targets: expected one of query.*, got "nose"/],
     [{ batch: 0 }, /--batch: /], [{ lr: -1 }, /--lr: expected a number above 0, got "-1"/],
     [{ lr: 'fast' }, /--lr: .*got "fast"/], [{ lr: 'Infinity' }, /--lr: /],
-    [{ steps: 1.5 }, /--steps: .*got "1\.5"/], [{ steps: '' }, /--steps: .*got ""/], [{ interval: 0 }, /--interval: /], [{ clients: 0 }, /--clients: /],
-    [{ seed: -1 }, /--seed: /], [{ 'max-length': 2 }, /--max-length: /], [{ 'weight-decay': -0.1 }, /--weight-decay: expected a number of at least 0/],
-    [{ partition: 'even' }, /--partition: expected contiguous, iid or dirichlet:ALPHA/], [{ partition: 'dirichlet:0' }, /--partition: .*got "dirichlet:0"/],
+    [{ steps: 1.5 }, /--steps: .*got "1\.5"/], [{ steps: '' }, /--steps: .*got ""/],
+    [{ interval: 0 }, /--interval: /], [{ clients: 0 }, /--clients: /],
+    [{ seed: -1 }, /--seed: /], [{ 'max-length': 2 }, /--max-length: /],
+    [{ 'weight-decay': -0.1 }, /--weight-decay: expected a number of at least 0/],
+    [{ partition: 'even' }, /--partition: expected contiguous, iid or dirichlet:ALPHA/],
+    [{ partition: 'dirichlet:0' }, /--partition: .*got "dirichlet:0"/],
     [{ scheduler: 'random' }, /--scheduler: expected longest-backward, longest-tail, fifo, got "random"/],
     [{ codec: 'f8' }, /--codec: expected f32, f16, int8, got "f8"/],
     [{ scheme: 'split' }, /--scheme: expected kerf, sl, sfl, splitlora, fl, central, got "split"/], [{ scheme: 'kerf,' }, /--scheme: /],
     [{ scheme: 'splitlora', scheduler: 'fifo' }, /--scheduler: expected longest-backward: /],
     [{ build: 'fast' }, /--build: expected auto, simd, scalar, got "fast"/],
-    [{ 'eval-every': 0 }, /--eval-every: /], [{ 'checkpoint-every': -1 }, /--checkpoint-every: /], [{ 'deadline-seconds': 0 }, /--deadline-seconds: /],
-    [{ out: file }, /--out: expected a directory, got ".*, a file"/], [{ out: join(file, 'below') }, /--out: expected a directory, got ".*, a file"/],
+    [{ 'eval-every': 0 }, /--eval-every: /], [{ 'checkpoint-every': -1 }, /--checkpoint-every: /],
+    [{ 'deadline-seconds': 0 }, /--deadline-seconds: /],
+    [{ out: file }, /--out: expected a directory, got ".*, a file"/],
+    [{ out: join(file, 'below') }, /--out: expected a directory, got ".*, a file"/],
   ])
   const { steps: _, ...without } = BASE
   await expectRefusal(['train', ...flagsOf({ ...without, epochs: 'all' })], /--epochs: expected a number above 0, got "all"/)

@@ -48,7 +48,10 @@ test('every merged value is the exact sum, rounded once', () => {
   const base = readTensors(join(model, 'model.safetensors')), merged = readTensors(join(at, 'merged', 'model.safetensors'))
   const name = 'encoder.layer.2.output.dense'
   const { tensors } = decodeSafetensors(readFileSync(join(adapter, 'adapter_model.safetensors')))
-  const [A, B] = ['A', 'B'].map((part) => new Float32Array(new Uint8Array(tensors.get(`base_model.model.bert.${name}.lora_${part}.weight`)!.data).buffer))
+  const [A, B] = ['A', 'B'].map((part) => {
+    const { data } = tensors.get(`base_model.model.bert.${name}.lora_${part}.weight`)!
+    return new Float32Array(new Uint8Array(data).buffer)
+  })
   const [O, I] = base.get(`${name}.weight`)!.shape
   const expected = base.get(`${name}.weight`)!.data.map((value, index) => {
     const o = Math.floor(index / I), i = index % I
@@ -101,16 +104,21 @@ test('f16: every value the nearest half, and the logits close', () => {
   for (const { name, dtype, data: bytes } of decodeSafetensors(readFileSync(join(out, 'model.safetensors'))).tensors.values()) {
     assert.is(dtype, 'F16')
     const halves = new Uint16Array(new Uint8Array(bytes).buffer)
-    exact.get(canonicalName(name))!.data.forEach((value, index) =>
-      assert.ok(Math.abs(floatFromHalf(halves[index]) - value) <= Math.abs(value) * 2 ** -11 * (1 + 2 ** -12) + 2 ** -25, `${name}[${index}]`))
+    exact.get(canonicalName(name))!.data.forEach((value, index) => {
+      const bound = Math.abs(value) * 2 ** -11 * (1 + 2 ** -12) + 2 ** -25
+      assert.ok(Math.abs(floatFromHalf(halves[index]) - value) <= bound, `${name}[${index}]`)
+    })
   }
   assert.ok(distance(evaluate('--model', out).logits, evaluate(...both).logits) < 0.05)
 })
 
 /** One linear layer W = value, B·A = 2^-26 (rank 1, alpha 1), as f16 bits. */
 async function halfOf(value: number): Promise<number> {
-  const one: ModelConfig = { ...config, vocabSize: 1, hiddenSize: 1, layers: 1, heads: 1, intermediateSize: 1, positionsMax: 1, typesMax: 1 }
-  const weights = { names: [], has: () => true, read: async () => ({ dtype: 'F32' as const, data: new Uint8Array(Float32Array.of(value).buffer) }) }
+  const one: ModelConfig = {
+    ...config, vocabSize: 1, hiddenSize: 1, layers: 1, heads: 1, intermediateSize: 1, positionsMax: 1, typesMax: 1,
+  }
+  const data = new Uint8Array(Float32Array.of(value).buffer)
+  const weights = { names: [], has: () => true, read: async () => ({ dtype: 'F32' as const, data }) }
   const query = 'encoder.layer.0.attention.self.query'
   const set = new Map([
     [`${query}.lora_A`, Float32Array.of(2 ** -13)], [`${query}.lora_B`, Float32Array.of(2 ** -13)],
@@ -133,7 +141,9 @@ test('f16 is rounded once: f32 on the way would make a tie of what is above one'
 test('without --merge: the same adapter', () => {
   const out = join(at, 'adapter again')
   readKerf(['export', ...both, '--out', out])
-  for (const name of ['adapter_model.safetensors', 'labels.json']) assert.equal(readFileSync(join(out, name)), readFileSync(join(adapter, name)))
+  for (const name of ['adapter_model.safetensors', 'labels.json']) {
+    assert.equal(readFileSync(join(out, name)), readFileSync(join(adapter, name)))
+  }
   assert.equal(evaluate('--model', model, '--adapter', out).logits, evaluate(...both).logits)
 })
 

@@ -86,7 +86,8 @@ test('refuses by name', () => {
   }
   refused(['infer', '--model', model, '--text', TEXT], /--adapter: expected a PEFT directory/, { cwd: empty })
   refused([...both, '--text', TEXT, '--labels', 'yes,no'], /--labels: expected joy,.* as in .*labels\.json, got "yes,no"/)
-  refused(['infer', '--model', join(at, 'own'), '--text', TEXT, '--labels', 'no,yes'], /--labels: expected yes,no as in .*config\.json, got "no,yes"/)
+  refused(['infer', '--model', join(at, 'own'), '--text', TEXT, '--labels', 'no,yes'],
+    /--labels: expected yes,no as in .*config\.json, got "no,yes"/)
   refused([...both, '--text', ' '], /--text: expected a text, got "an empty one"/)
   refused(both, /stdin:2: expected a text/, { input: `${TEXT}\n\n${TEXT}\n` })
   refused([...both, '--text', 'rain '.repeat(40)], /--text row 1: expected at most 32 tokens, got 42/)

@@ -8,7 +8,8 @@ import { decodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import { skipTest } from '../skip.ts'
 import type { Process } from './cli.ts'
 import {
-  PROGRAM, adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, pause, readFiles, readMetrics, readResult, startKerf, startProcess,
+  PROGRAM, adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, pause, readFiles,
+  readMetrics, readResult, startKerf, startProcess,
 } from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
@@ -55,7 +56,8 @@ for (const [signal, exitCode] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
     assert.ok(performance.now() - begin < 5000)
     assert.is(outcome.exitCode, exitCode, outcome.stderr)
     assert.is(outcome.stdout, '')
-    assert.match(lastLine(outcome.stderr), /^kerf: interrupted: the same command with --resume goes on from round \d+ of 60 in .*\/checkpoint$/)
+    const told = /^kerf: interrupted: the same command with --resume goes on from round \d+ of 60 in .*\/checkpoint$/
+    assert.match(lastLine(outcome.stderr), told)
     decodeSafetensors(readFileSync(checkpointFile(out)))
     readMetrics(out)
     assert.not.ok(existsSync(adapterFile(out)))
@@ -111,7 +113,8 @@ test('a checkpoint that cannot be written ends the run, and the one before it st
   const { exitCode, stdout, stderr } = await run.ended
   assert.is(exitCode, 1, stderr)
   assert.is(stdout, '')
-  assert.match(lastLine(stderr), /^kerf: .*round\.safetensors: expected room and permission to write; the file before it is untouched, got "\w+"$/)
+  const told = /^kerf: .*round\.safetensors: expected room and permission to write; the file before it is untouched, got "\w+"$/
+  assert.match(lastLine(stderr), told)
   assert.not.match(stderr, /refused|left out/)
   rmSync(aside, { recursive: true })
   decodeSafetensors(readFileSync(checkpointFile(out)))

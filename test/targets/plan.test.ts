@@ -15,7 +15,8 @@ import { makeTinyAdapter, makeTinyModel } from '../tiny.ts'
 type Plan = ForecastInput & { schemes: SchemeForecast[] }
 
 const BERT_BASE: ModelConfig = {
-  vocabSize: 30522, hiddenSize: 768, layers: 12, heads: 12, intermediateSize: 3072, positionsMax: 512, typesMax: 2, layerNormEps: 1e-12, labels: [],
+  vocabSize: 30522, hiddenSize: 768, layers: 12, heads: 12, intermediateSize: 3072,
+  positionsMax: 512, typesMax: 2, layerNormEps: 1e-12, labels: [],
 }
 const SCHEMES = ['kerf', 'sl', 'sfl', 'splitlora', 'fl', 'central']
 const at = makeDirectory()
@@ -33,11 +34,15 @@ function sumAccount({ bytes: _, ...parts }: MemoryAccount): number {
 }
 
 test('a run takes exactly the memory and the frames of its plan', () => {
-  const shape = ['--model', model, '--clients', '3', '--cuts', '1,2,2', '--batch', '2', '--interval', '2', '--max-length', '5', '--rank', '4']
+  const shape = [
+    '--model', model, '--clients', '3', '--cuts', '1,2,2', '--batch', '2', '--interval', '2', '--max-length', '5', '--rank', '4',
+  ]
   const [forecast] = plan(...shape).schemes
   // All texts of five tokens, so that every batch is the largest.
   const data = join(at, 'data.txt')
-  writeFileSync(data, Array.from({ length: 24 }, (_, row) => `the ${['rain', 'sun', 'bird'][row % 3]} sings;${['joy', 'anger', 'fear'][row % 3]}\n`).join(''))
+  const lines = Array.from({ length: 24 }, (_, row) => (
+    `the ${['rain', 'sun', 'bird'][row % 3]} sings;${['joy', 'anger', 'fear'][row % 3]}\n`))
+  writeFileSync(data, lines.join(''))
   const run = ['--data', data, '--steps', '4', '--partition', 'iid', '--checkpoint-every', '0', '--out', join(at, 'out')]
   const [{ devices, server }] = readKerf<Report>(['train', ...shape, ...run]).schemes
   assert.is(server.memoryBytes, forecast.serverBytes)
@@ -57,8 +62,10 @@ test('BERT-base from its config.json alone: known sizes, every account adds up',
   const { schemes, labels, cuts } = plan('--model', base, '--rank', '16', '--scheme', 'all')
   assert.equal(schemes.map(({ scheme }) => scheme), SCHEMES)
   assert.equal([labels, cuts], [6, [1, 1, 2, 2, 3, 3]])
-  const embeddings = (30522 + 512 + 2 + 2) * 768, block = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768, pooler = 768 * 768 + 768
-  const weights = ({ from, to }: { from: number; to: number }) => 4 * ((from === 0 ? embeddings : 0) + (to - from) * block + (to === 12 ? pooler : 0))
+  const embeddings = (30522 + 512 + 2 + 2) * 768, pooler = 768 * 768 + 768
+  const block = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768
+  const weights = ({ from, to }: { from: number; to: number }) =>
+    4 * ((from === 0 ? embeddings : 0) + (to - from) * block + (to === 12 ? pooler : 0))
   for (const { parties } of schemes) {
     for (const party of parties) {
       assert.is(party.memory!.weights, weights(party))
@@ -84,14 +91,18 @@ test('the server grows by adapter sets and nothing else', () => {
     return bytes - unused
   }
   assert.is(used(more) - used(kerf), kerf.growth[0].bytes! + kerf.growth[2].bytes!)
-  assert.equal(sfl.growth.map(({ bytes }) => bytes), sfl.parties.filter(({ party }) => party === 'server').map(({ memory }) => memory!.bytes))
+  const servers = sfl.parties.filter(({ party }) => party === 'server')
+  assert.equal(sfl.growth.map(({ bytes }) => bytes), servers.map(({ memory }) => memory!.bytes))
 })
 
 test('a device as the stage plans it', async () => {
   const { exports } = await openKernelBuild('simd')
   const { schemes, adapter } = plan('--model', base, '--lengths', '20', '--cuts', '2', '--targets', 'all', '--rank', '4', '--alpha', '6')
   assert.equal(adapter, { rank: 4, alpha: 6, targets: ['query', 'key', 'value', 'attention', 'up', 'down'] })
-  const spec = { config: BERT_BASE, from: 0, to: 2, labels: 6, adapter, training: 'adapters' as const, setsFrom: [0], rows: 320, sequences: 16, longest: 128 }
+  const spec = {
+    config: BERT_BASE, from: 0, to: 2, labels: 6, adapter, training: 'adapters' as const, setsFrom: [0],
+    rows: 320, sequences: 16, longest: 128,
+  }
   assert.is(schemes[0].parties[0].memory!.bytes, planStage(spec, exports).memory.bytes)
 })
 

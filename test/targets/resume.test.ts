@@ -7,12 +7,15 @@ import type { Report } from '../../runtime/report/report.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { makeTinyData } from '../tiny.ts'
 import {
-  LABELS, adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, metricsFile, pause, readFiles, readMetrics, readResult, startKerf,
+  LABELS, adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, metricsFile, pause,
+  readFiles, readMetrics, readResult, startKerf,
 } from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
 // Neither checkpoints nor measurements fall on every aggregation.
-const BASE = { model, data, val, clients: 3, cuts: '1,2,3', steps: 22, interval: 4, batch: 4, lr: 0.01, 'eval-every': 6, 'checkpoint-every': 3 }
+const BASE = {
+  model, data, val, clients: 3, cuts: '1,2,3', steps: 22, interval: 4, batch: 4, lr: 0.01, 'eval-every': 6, 'checkpoint-every': 3,
+}
 
 test.after.each(killAll)
 
@@ -115,8 +118,10 @@ test('other settings are refused by name', async () => {
   makeTinyData(other, 48, LABELS, 9)
   const cases: [More, string][] = [
     [{ seed: 2 }, 'seed: expected 2 as in this call, got "1"'], [{ steps: 30 }, 'steps: expected 30'], [{ batch: 5 }, 'batch: '],
-    [{ lr: 0.02 }, 'learningRate: expected 0.02'], [{ rank: 4 }, 'adapter: '], [{ cuts: '1,2,2' }, 'cuts: '], [{ scheme: 'sfl' }, 'scheme: expected "sfl"'],
-    [{ codec: 'f16' }, 'codec: '], [{ partition: 'iid' }, 'partition: '], [{ data: other }, 'dataCrc: '], [{ 'no-shuffle': true }, 'shuffle: '],
+    [{ lr: 0.02 }, 'learningRate: expected 0.02'], [{ rank: 4 }, 'adapter: '], [{ cuts: '1,2,2' }, 'cuts: '],
+    [{ scheme: 'sfl' }, 'scheme: expected "sfl"'],
+    [{ codec: 'f16' }, 'codec: '], [{ partition: 'iid' }, 'partition: '], [{ data: other }, 'dataCrc: '],
+    [{ 'no-shuffle': true }, 'shuffle: '],
     [{ adapter: join(at, 'sl') }, 'adapterCrc: '],
   ]
   for (const [more, text] of cases) await expectRefusal('kerf', more, new RegExp(`^kerf: .*kerf/checkpoint/round\\.safetensors\\.${text}`))

@@ -56,7 +56,8 @@ async function runSteps(kernel: Kernel, spec: StageSpec): Promise<Float32Array[]
 
 const ALL: StageSpec = { ...SPEC, adapter: { ...adapter, targets: ['query', 'key', 'value', 'attention', 'up', 'down'] } }
 
-for (const [name, spec] of [['query and value', SPEC], ['every linear layer', ALL], ['recomputed', { ...SPEC, recompute: true }]] as const) {
+const CASES = [['query and value', SPEC], ['every linear layer', ALL], ['recomputed', { ...SPEC, recompute: true }]] as const
+for (const [name, spec] of CASES) {
   test(`${name}: two and three threads give the bits of one`, async () => {
     const alone = await runSteps(await openKernelBuild('simd'), spec)
     const kernel = await openThreaded()
@@ -73,7 +74,8 @@ test('a dismissed team ends its threads', async () => {
 })
 
 test('threads without a shared build are refused', async () => {
-  const error: unknown = await Stage.blank(await openKernelBuild('simd'), { ...SPEC, threads: 2 }).then(() => null, (reason: unknown) => reason)
+  const opened = Stage.blank(await openKernelBuild('simd'), { ...SPEC, threads: 2 })
+  const error: unknown = await opened.then(() => null, (reason: unknown) => reason)
   assert.instance(error, KerfError)
   assert.is((error as KerfError).message, 'threads: expected 1 on a host without shared memory, got 2')
 })
