@@ -49,6 +49,17 @@ export async function openKernel(module: WebAssembly.Module, build: KernelBuild,
   return { build, module, exports, memory, tile, team }
 }
 
+/** What another thread needs to open the same kernel; a module is handed over without being compiled again. */
+export type KernelPack = Pick<Kernel, 'module' | 'build' | 'tile'> & { shared?: WebAssembly.Module }
+
+export function packKernel({ module, build, tile, team }: Kernel): KernelPack {
+  return { module, build, tile, shared: team?.module }
+}
+
+export function openPack({ module, build, tile, shared }: KernelPack, start: StartThread): Promise<Kernel> {
+  return openKernel(module, build, { tile, team: shared && { module: shared, start } })
+}
+
 /** A kernel instance on `memory`. */
 export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, tile: Tile): Promise<KernelExports> {
   const instance = await WebAssembly.instantiate(module, { env: { memory } })

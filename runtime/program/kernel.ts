@@ -4,7 +4,7 @@ import type { Engine } from '../host/engine.ts'
 import type { Files } from '../host/files.ts'
 import { calibrate } from '../kernel/calibrate.ts'
 import type { Kernel, KernelBuild, Tile } from '../kernel/load.ts'
-import { TILES, loadKernel, openKernel } from '../kernel/load.ts'
+import { TILES, loadKernel, openPack, packKernel } from '../kernel/load.ts'
 import type { StageOptions } from '../model/plan.ts'
 import { readBytes, saveFile } from './files.ts'
 import type { ProgramHost } from './host.ts'
@@ -19,17 +19,6 @@ type KernelSettings = Pick<Settings, (typeof KERNEL_SETTINGS)[number]> & Partial
 
 function compileShared(files: Files, build: KernelBuild): Promise<WebAssembly.Module> {
   return readBytes(files, files.asset(`kerf.${build}.shared.wasm`)).then((bytes) => WebAssembly.compile(bytes))
-}
-
-/** What a worker needs to open the same kernel; a module is handed over without being compiled again. */
-export type KernelPack = Pick<Kernel, 'module' | 'build' | 'tile'> & { shared?: WebAssembly.Module }
-
-export function packKernel({ module, build, tile, team }: Kernel): KernelPack {
-  return { module, build, tile, shared: team?.module }
-}
-
-export function openPack({ workers }: Pick<ProgramHost, 'workers'>, { module, build, tile, shared }: KernelPack): Promise<Kernel> {
-  return openKernel(module, build, { tile, team: shared && { module: shared, start: workers.startThread } })
 }
 
 type TileCache = Readonly<Record<string, unknown>>
@@ -97,6 +86,7 @@ export async function openProgramKernel(host: ProgramHost, settings: KernelSetti
   const tile = settings.tile === 'auto' ? await chooseTile(host, plain, bytes.length, measure) : settings.tile
   const stage = chooseStage(host, settings, build, notes)
   const threads = stage.threads ?? 1
-  const kernel = await openPack(host, { ...packKernel(plain), tile, shared: threads > 1 ? await compileShared(files, build) : undefined })
+  const shared = threads > 1 ? await compileShared(files, build) : undefined
+  const kernel = await openPack({ ...packKernel(plain), tile, shared }, host.workers.startThread)
   return { kernel, stage, notes, lines: [`kernel ${build}, tile ${tile}, ${threads} thread${threads === 1 ? '' : 's'}`, ...notes] }
 }

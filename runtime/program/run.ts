@@ -15,7 +15,7 @@ import type { Scores } from '../model/scores.ts'
 import type { Contract } from '../split/contract.ts'
 import type { SchemeName } from '../split/scheme.ts'
 import { clientCuts, schemeOf, stepsPerRound } from '../split/scheme.ts'
-import { SCHEDULERS } from '../split/schedule.ts'
+import { SCHEDULER_STATIC } from '../split/schedule.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import type { ProgramHost } from './host.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from './kernel.ts'
@@ -133,8 +133,8 @@ export function makeContract({ settings, model, labels, train, adapter }: Prepar
   const layers = model.config.layers
   const perDevice = steps ?? Math.ceil((epochs * train.sequences.length) / (clients * batch))
   // One shared server set makes the order of its work part of the result.
-  if (schemeOf({ scheme }).shared && scheduler !== SCHEDULERS[0]) {
-    refuse('flag-scheduler', '--scheduler', `${SCHEDULERS[0]}: one shared server set makes the order part of the result`, scheduler)
+  if (schemeOf({ scheme }).shared && scheduler !== SCHEDULER_STATIC) {
+    refuse('flag-scheduler', '--scheduler', `${SCHEDULER_STATIC}: one shared server set makes the order part of the result`, scheduler)
   }
   const together = stepsPerRound(scheme, clients)
   return {

@@ -8,7 +8,7 @@ import { TILES } from '../kernel/load.ts'
 import { LABELS_MAX } from '../data/labels.ts'
 import { THREADS_MAX } from '../model/plan.ts'
 import { PRESETS } from '../bench/presets.ts'
-import { SCHEDULERS } from '../split/schedule.ts'
+import { SCHEDULERS, SCHEDULER_DEFAULT } from '../split/schedule.ts'
 import { SCHEME_DEFAULT, SCHEME_NAMES } from '../split/scheme.ts'
 import { CODECS } from '../wire/codec.ts'
 import type { Kept } from './kept.ts'
@@ -63,7 +63,7 @@ export const SETTINGS = {
   cuts: { ...blocks, value: 'K,K,…', default: '1,1,2,2,3,3', help: 'blocks on each device; fewer values repeat', kept: 'cuts' },
   cut: { ...integer(1), value: 'K', default: '1', help: 'blocks on the device; all of them bring the head too', kept: null },
   partition: { ...partitionText, value: 'HOW', default: 'dirichlet:0.5', help: 'contiguous, iid or dirichlet:ALPHA', kept: 'partition' },
-  scheduler: { ...choice(SCHEDULERS), value: 'NAME', default: SCHEDULERS[0], help: SCHEDULERS.join(', '), kept: null },
+  scheduler: { ...choice(SCHEDULERS), value: 'NAME', default: SCHEDULER_DEFAULT, help: SCHEDULERS.join(', '), kept: null },
 
   rank: { ...rank, value: 'R', default: '8', help: "LoRA's rank", kept: 'adapter' },
   alpha: { ...alpha, value: 'A', help: "LoRA's alpha; 2·rank unless given", kept: 'adapter' },

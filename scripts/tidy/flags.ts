@@ -4,17 +4,16 @@ import type { Masked } from './scan.ts'
 import type { Violation } from './violation.ts'
 
 /** The files that may name what holds the command line's raw values. */
-const FLAGS_READERS = ['runtime/program/flags.ts', 'runtime/program/settings.ts', 'runtime/program/main.ts']
-/** Whom the rule binds. A script reads its own command line; the commands in targets/node still read theirs from raw flags. */
-const FLAGS_RULED = /^(?:runtime|targets\/(?!node\/))/
+const FLAGS_READERS = ['runtime/program/flags.ts', 'runtime/program/settings.ts', 'runtime/program/program.ts']
+/** Whom the rule binds; a script reads its own command line. */
+const FLAGS_RULED = /^(?:runtime|targets)\//
 /** What holds raw values, and what makes it. */
 const FLAGS = /(?<![\w$])(?:Flags|parseFlags)(?![\w$])/
 
 /** The host's list of arguments, which main.ts hands in; in runtime/ `process` itself is refused. */
 const ARGUMENTS = /\b(?:process|Bun)\s*\.\s*argv\b|\bDeno\s*\.\s*args\b|\bargv\b[^{}]*\}\s*(?:from\b|=\s*process\b)/g
 const ARGUMENTS_RULED = /^targets\//
-/** Beside main.ts, what writes the command into the report. */
-const ARGUMENTS_READERS = /^targets\/(?:[^/]+\/main|node\/output)\.ts$/
+const ARGUMENTS_READERS = /^targets\/[^/]+\/main\.ts$/
 
 export function checkFlags(file: string, { bare }: Masked): Violation[] {
   const named = FLAGS_RULED.test(file) && !FLAGS_READERS.includes(file) ? FLAGS.exec(bare) : null

@@ -57,7 +57,7 @@ function findCache(): string | undefined {
   const named = process.env.XDG_CACHE_HOME ?? ''
   try {
     const directory = isAbsolute(named) ? named : join(homedir(), '.cache')
-    return isAbsolute(directory) ? join(directory, 'kerf') : undefined
+    return isAbsolute(directory) ? `${directory}/kerf` : undefined
   } catch {
     return undefined
   }

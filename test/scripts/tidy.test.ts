@@ -182,7 +182,7 @@ test('raw flags end where settings begin', () => {
     "export { parseFlags } from './flags.ts'", "import * as raw from './flags.ts'\nraw.parseFlags(a)", 'export class Flags {}',
   ]
   for (const code of reads) {
-    const readers = ['runtime/program/flags.ts', 'runtime/program/settings.ts', 'runtime/program/main.ts']
+    const readers = ['runtime/program/flags.ts', 'runtime/program/settings.ts', 'runtime/program/program.ts']
     for (const file of [...readers, 'scripts/a.ts']) assert.equal(broken(file, code), [], `${file} ${code}`)
     const line = code.includes('*') ? 3 : 2
     for (const file of ['runtime/program/train.ts', 'runtime/federation/flags.ts', 'targets/browser/main.ts']) {
