@@ -4,6 +4,8 @@ import type { Clock } from '../../runtime/host/clock.ts'
 export type TestClock = Clock & {
   /** Moves time on and calls what falls due. */
   advance(ms: number): void
+  /** Timers that are set now. */
+  readonly pending: number
 }
 
 export function createTestClock(): TestClock {
@@ -16,6 +18,9 @@ export function createTestClock(): TestClock {
       const timer = { at: now + ms, done }
       timers.add(timer)
       return () => { timers.delete(timer) }
+    },
+    get pending() {
+      return timers.size
     },
     advance(ms) {
       now += ms

@@ -1,0 +1,96 @@
+/** One table of settings: a flag has one meaning and one range in every command, and an object is held to the same. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parseFlags } from '../../runtime/program/flags.ts'
+import { COMMANDS } from '../../runtime/program/program.ts'
+import type { SettingName } from '../../runtime/program/settings.ts'
+import { SETTINGS, flagOf, flagTable, makeSettings, readSettings } from '../../runtime/program/settings.ts'
+import { refusal } from '../refusal.ts'
+
+const read = (names: readonly SettingName[], ...args: string[]) => readSettings({ names }, parseFlags(flagTable({ names }), args, 0))
+
+/** What a command says to one flag; its own word, where it takes one, is given. */
+function answer(command: string, name: SettingName, text: string): string {
+  const takes = COMMANDS[command]
+  const words = takes.word === undefined ? [] : ['ws://localhost:1']
+  const flags = () => parseFlags(flagTable(takes), [...words, `--${flagOf(name)}=${text}`], words.length)
+  try {
+    return JSON.stringify(readSettings(takes, flags())[name])
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+const PROBES = ['', ' ', '0', '1', '2', '3', '-1', '1.5', '1e3', '4096', '4097', '8192', '8193', '65535', '65536', 'NaN', 'f32', 'f8', 'all', 'any', 'none', 'a,b']
+
+test('every command answers a flag alike', () => {
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const commands = Object.keys(COMMANDS).filter((command) => COMMANDS[command].names.includes(name) && COMMANDS[command].word !== name)
+    assert.ok(commands.length > 0 || name === 'address', `${name} is taken by no command`)
+    // A command may know a part of a choice, and says so; whatever it takes means the same.
+    const narrowed = commands.filter((command) => COMMANDS[command].only?.[name] !== undefined)
+    if (!('value' in SETTINGS[name])) continue
+    for (const text of PROBES) {
+      const answers = commands.map((command) => answer(command, name, text))
+      const said = answers.filter((_, index) => !narrowed.includes(commands[index]))
+      assert.is(new Set(said).size, Math.min(1, said.length), `--${flagOf(name)}=${text}: ${commands.join()} say ${answers.join(' | ')}`)
+    }
+  }
+  assert.is(answer('export', 'dtype', 'int8'), '--dtype: expected f32, f16, got "int8"')
+  assert.is(answer('train', 'dtype', 'int8'), '"int8"')
+})
+
+test('help shows what the table says', () => {
+  for (const [command, takes] of Object.entries(COMMANDS)) {
+    const table = flagTable(takes)
+    for (const name of takes.names.filter((each) => each !== takes.word)) {
+      const { help, value } = table[flagOf(name)]
+      assert.equal([help, value], [SETTINGS[name].help, (SETTINGS[name] as { value?: string }).value], `${command} ${name}`)
+    }
+  }
+})
+
+test('defaults, switches and what is left open', () => {
+  const settings = read(['batch', 'lr', 'steps', 'resume', 'cuts', 'scheme', 'memory', 'client'])
+  assert.equal(settings as unknown, { batch: 16, lr: 1e-3, steps: undefined, resume: false, cuts: [1, 1, 2, 2, 3, 3], scheme: ['kerf'], memory: undefined, client: null })
+  assert.is(read(['resume'], '--resume').resume, true)
+  assert.is(read(['scheme'], '--scheme', 'all').scheme, 'all')
+  assert.equal(read(['targets'], '--targets', 'value,query').targets, ['query', 'value'])
+  assert.is(read(['batch'], '--batch', '3', '--batch=4').batch, 4)
+})
+
+test('an object is held to the same ranges, and named as it came', () => {
+  const names = ['batch', 'lr', 'cuts', 'scheme', 'targets', 'memory', 'resume', 'partition', 'dtype'] as const
+  assert.equal(makeSettings({ names }, {}), read(names))
+  assert.equal(makeSettings({ names }, { batch: 3, memory: 64e6, resume: true, dtype: 'f16' }), read(names, '--batch', '3', '--memory', '64MB', '--resume', '--dtype', 'f16'))
+  const cases: [Parameters<typeof makeSettings>[1], string][] = [
+    [{ batch: 0 }, 'settings.batch: expected a whole number of 1 … 4096, got 0'],
+    [{ batch: '3' as unknown as number }, 'settings.batch: expected a whole number of 1 … 4096, got "3"'],
+    [{ lr: NaN }, 'settings.lr: expected a number above 0, got NaN'],
+    [{ scheme: ['split' as 'kerf'] }, 'settings.scheme: expected kerf, sl, sfl, splitlora, fl, central, got split'],
+    [{ partition: 'even' }, 'settings.partition: expected contiguous, iid or dirichlet:ALPHA with ALPHA above 0, got "even"'],
+    [{ resume: 1 as unknown as boolean }, 'settings.resume: expected true or false, got 1'],
+    [{ steps: 3 }, `settings.steps: expected ${names.join(', ')}, got "steps"`],
+  ]
+  for (const [given, message] of cases) assert.is(refusal(() => makeSettings({ names }, given)).message, message)
+})
+
+test('flags are read as people write them', () => {
+  const table = { steps: { value: 'N', help: 'a' }, json: { help: 'b' }, lr: { value: 'RATE', help: 'c', default: '1' } }
+  const values = (...args: string[]) => parseFlags(table, args, 2)
+  assert.equal(values('--steps', '3', 'a', '--json', '--', '--b'), { values: { steps: '3', json: true, lr: '1' }, words: ['a', '--b'] })
+  assert.is(values('--steps=').values.steps, '')
+  assert.is(values('--steps=a=b\nc').values.steps, 'a=b\nc')
+  assert.is(values('--lr', '-1').values.lr, '-1')
+  assert.is(values('-h').values.help, true)
+  assert.equal(values('-').words, ['-'])
+  const cases: [string[], string][] = [
+    [['-x'], '-x: expected one of the flags that --help lists, got "-x"'], [['--constructor'], '--constructor: expected one of the flags'],
+    [['--'.concat('x=1')], '--x: expected one of the flags'], [['--json=1'], '--json: expected no value, got "1"'],
+    [['--steps'], '--steps: expected a value, got "none"'], [['--steps', '--json'], '--steps: expected a value, got "--json"'],
+    [['a', 'b', 'c'], 'command: expected at most 2 words beside the flags, got "a b c"'],
+  ]
+  for (const [args, message] of cases) assert.ok(refusal(() => values(...args)).message.startsWith(message), args.join(' '))
+})
+
+test.run()
