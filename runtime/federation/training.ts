@@ -5,8 +5,8 @@
  * run of one client has nothing to average and goes on without a break.
  */
 import { refuse } from '../error.ts'
-import type { SetState } from '../model/stage.ts'
-import { freshState } from '../model/stage.ts'
+import type { SetState } from '../model/optimizer.ts'
+import { freshState } from '../model/optimizer.ts'
 import type { Contract } from '../split/contract.ts'
 import type { Member } from '../split/member.ts'
 import { schemeOf } from '../split/scheme.ts'

@@ -5,7 +5,7 @@
 import type { Kernel } from '../kernel/load.ts'
 import { sumPurposes } from '../kernel/plan.ts'
 import type { StageSpec } from '../model/plan.ts'
-import type { Optimizer, SetState } from '../model/stage.ts'
+import type { Optimizer, SetState } from '../model/optimizer.ts'
 import { Stage } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 

@@ -3,7 +3,7 @@
  * back within an interval begins again.
  */
 import { refuse } from '../error.ts'
-import type { SetState } from '../model/stage.ts'
+import type { SetState } from '../model/optimizer.ts'
 import type { Channel } from './channel.ts'
 import type { Contract, Share } from './contract.ts'
 import { NAME_CHARS_MAX, parseShare } from './contract.ts'

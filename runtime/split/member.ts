@@ -1,7 +1,7 @@
 /** A client as the server knows it, whether or not it is connected. */
 import type { ModelConfig } from '../model/config.ts'
 import type { Layout } from '../model/layout.ts'
-import type { SetState } from '../model/stage.ts'
+import type { SetState } from '../model/optimizer.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { ActivationBatch } from './activation.ts'
 import type { Channel, Expected } from './channel.ts'

@@ -1,7 +1,7 @@
 /** Who a hello becomes, and where a device that comes back begins again. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { freshState } from '../../runtime/model/stage.ts'
+import { freshState } from '../../runtime/model/optimizer.ts'
 import { Channel } from '../../runtime/split/channel.ts'
 import { chooseMember, chooseRestart } from '../../runtime/split/greeting.ts'
 import { createLinkPair } from '../../runtime/split/link.ts'
