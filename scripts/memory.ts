@@ -24,16 +24,14 @@ import { PAGE_BYTES } from '../runtime/kernel/load.ts'
 import type { ModelConfig } from '../runtime/model/config.ts'
 import { LABELS_MAX } from '../runtime/data/labels.ts'
 import { parseConfig } from '../runtime/model/config.ts'
-import { countOf } from '../runtime/model/layout.ts'
 import type { StageSpec } from '../runtime/model/plan.ts'
 import { planStage } from '../runtime/model/plan.ts'
 import { ADAMW } from '../runtime/model/optimizer.ts'
-import type { Weights } from '../runtime/model/weights.ts'
 import type { Contract } from '../runtime/split/contract.ts'
 import type { SchemeName } from '../runtime/split/scheme.ts'
 import { SCHEME_NAMES } from '../runtime/split/scheme.ts'
-import type { Executor } from '../runtime/split/executor.ts'
-import { openExecutor } from '../runtime/split/executor.ts'
+import type { Half } from '../runtime/split/half.ts'
+import { openStageHalf } from '../runtime/split/half.stage.ts'
 import { RUN_FLAGS, readMaxLength } from '../targets/node/setting.ts'
 import type { FlagTable, Flags } from '../targets/node/flags.ts'
 import { MODEL_FLAGS, formatHelp, parseFlags } from '../targets/node/flags.ts'
@@ -41,6 +39,7 @@ import { findAsset, clock, readText } from '../targets/node/host.ts'
 import { KERNEL_FLAGS, openNodeKernel } from '../targets/node/kernel.ts'
 import { modelDirectory } from '../targets/node/model.ts'
 import { readCuts, readLora, readSchemes } from '../targets/node/options.ts'
+import { ZEROS } from './zeros.ts'
 
 /** What one process took: `plan` and `linear` are the stages' linear memories, planned and real; the others are growth. */
 export type Row = {
@@ -70,13 +69,6 @@ const DEVICES_MAX = 4096
 const SWEEP_MS = 50
 const ROUNDS_MAX = 100
 
-/** Zeros under every name: their bytes are written, so their pages are resident. */
-const ZEROS: Weights = {
-  names: [],
-  has: () => true,
-  read: async (_name, shape) => ({ dtype: 'F32', data: new Uint8Array(4 * countOf(shape)) }),
-}
-
 function readPairs(flags: Flags): Pair[] {
   const schemes = readSchemes(flags)
   const counts = flags.list('devices').map(Number)
@@ -101,16 +93,17 @@ export function planServer(flags: Flags, config: ModelConfig, scheme: SchemeName
 }
 
 /** One step of every adapter set over the largest batch. */
-async function touchStage(kernel: Kernel, spec: StageSpec): Promise<Executor> {
+async function touchStage(kernel: Kernel, spec: StageSpec): Promise<Half> {
   const { rows, sequences, config } = spec
-  const executor = await openExecutor(kernel, spec, ZEROS, ADAMW, clock.now)
+  const half = await openStageHalf(kernel, spec, ZEROS, ADAMW, clock.now)
   const offsets = Int32Array.from({ length: sequences + 1 }, (_, index) => Math.floor((index * rows) / sequences))
   const activation = new Float32Array(rows * config.hiddenSize), labels = new Int32Array(sequences)
   for (const [set, begin] of spec.setsFrom.entries()) {
-    await executor.step({ set, begin, offsets, activation, labels })
+    await half.forward({ set, begin, offsets, activation })
+    await half.finish({ labels })
     globalThis.gc?.()
   }
-  return executor
+  return half
 }
 
 /** Compiles the kernel's code and the step's before anything is measured. */
@@ -139,10 +132,10 @@ async function measureHere(kernel: Kernel, flags: Flags, { scheme, devices }: Pa
   if (planBytes > freemem()) refuse('memory-free', `${scheme} with ${devices} devices`, `at most the ${freemem()} bytes that are free`, planBytes)
   if (specs.length > 0) await warmUp(kernel, specs[0])
   const before = await readMemory()
-  const executors: Executor[] = []
-  for (const spec of specs) executors.push(await touchStage(kernel, spec))
+  const halves: Half[] = []
+  for (const spec of specs) halves.push(await touchStage(kernel, spec))
   const after = await readMemory()
-  const memories = await Promise.all(executors.map((executor) => executor.memory()))
+  const memories = await Promise.all(halves.map((half) => half.memory()))
   return {
     scheme, devices, planBytes, linearBytes: memories.reduce((sum, { bytes }) => sum + bytes, 0), residentBytes: after.rss - before.rss,
     arrayBufferBytes: after.arrayBuffers - before.arrayBuffers, externalBytes: after.external - before.external,

@@ -13,11 +13,11 @@ import type { Run } from '../../runtime/federation/run.ts'
 import { startRun } from '../../runtime/federation/run.ts'
 import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
-import { ADAMW } from '../../runtime/model/optimizer.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
+import { optimizerOf } from '../../runtime/split/contract.ts'
 import { schemeOf } from '../../runtime/split/scheme.ts'
-import type { Executor } from '../../runtime/split/executor.ts'
-import { openExecutor } from '../../runtime/split/executor.ts'
+import type { Half } from '../../runtime/split/half.ts'
+import { openStageHalf } from '../../runtime/split/half.stage.ts'
 import type { Crc32c } from '../../runtime/wire/frame.ts'
 import { findAsset, clock, readBytes, saveAtomic } from './host.ts'
 import { describeInterrupt } from './interrupt.ts'
@@ -46,33 +46,38 @@ export function openWorker(lost: (error: Error) => void): ControlledWorker {
   }
 }
 
-/** The server's stages; `failed` rejects with code `executor` when one is lost. */
-type Executors = { open(spec: StageSpec): Promise<Executor>; failed: Promise<never>; close(): void }
+/** The server's halves; `failed` rejects with code `executor` when one is lost. */
+type Halves = { open(spec: StageSpec): Promise<Half>; failed: Promise<never>; close(): void }
 
 /** One stage in this thread or, for a model for each device, each in a worker. */
-function createExecutors({ kernel, model }: Setting, contract: Contract): Executors {
-  const optimizer = { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }
+function createHalves({ kernel, model }: Setting, contract: Contract): Halves {
+  const optimizer = optimizerOf(contract)
   const opened: { close(): void }[] = []
   let fail: (error: Error) => void
   const failed = new Promise<never>((_, reject) => { fail = reject })
-  const openRemote = async (spec: StageSpec): Promise<Executor> => {
+  const openRemote = async (spec: StageSpec): Promise<Half> => {
     const name = `executor ${opened.length}`
     const worker = openWorker(({ message }) => fail(new KerfError('executor', name, `${name}: ${message}`)))
     opened.push(worker)
     const { control } = worker
-    await control.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
+    await control.openHalf({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
     return {
-      step: (input) => control.step(Comlink.transfer(input, [input.activation.buffer])),
+      forward({ activation, ...input }) {
+        // What crosses must be whole buffers of its own: a view would bring all of the memory that it looks at.
+        const own = activation?.slice()
+        return control.forward(Comlink.transfer({ ...input, activation: own }, own ? [own.buffer] : []))
+      },
+      finish: (input) => control.finish(input),
       read: (set) => control.read(set),
       write: (set, state) => control.write(set, state),
       memory: () => control.memory(),
       close: () => worker.close(),
     }
   }
-  const openLocal = async (spec: StageSpec): Promise<Executor> => {
-    const executor = await openExecutor(kernel, spec, model.weights, optimizer, clock.now)
-    opened.push(executor)
-    return executor
+  const openLocal = async (spec: StageSpec): Promise<Half> => {
+    const half = await openStageHalf(kernel, spec, model.weights, optimizer, clock.now)
+    opened.push(half)
+    return half
   }
   return {
     open: schemeOf(contract).models === 'each' ? openRemote : openLocal,
@@ -102,13 +107,13 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
   const { flags, kernel, stage, crc32c, model, labels, train, layout, initial, adapter, scheduler } = setting
   const field = join(out, 'checkpoint', 'round.safetensors')
   const resumed = flags.on('resume') && existsSync(field)
-  const executors = createExecutors(setting, contract)
+  const halves = createHalves(setting, contract)
   const deadlineMs = 1000 * flags.number('deadline-seconds', 0)
   const joinDeadlineMs = 1000 * (flags.has('join-seconds') ? flags.number('join-seconds', 0) : 600)
   const journal = await Journal.open(setting, contract, join(out, 'metrics.jsonl'))
   const run = startRun({
     contract, config: model.config, kernel, crc32c, clock, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler, deadlineMs, joinDeadlineMs, stage,
-    openExecutor: executors.open, initial,
+    openHalf: halves.open, initial,
     inputs: { dataCrc: checksumData(crc32c, train), adapterCrc: crc32c(new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength)) >>> 0 },
     resume: resumed ? { bytes: readBytes(field), field } : undefined,
     async save(bytes, step) {
@@ -124,13 +129,13 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
     },
   })
   // Both are awaited below, once the devices have a way in.
-  for (const failing of [run.result, executors.failed]) failing.catch(() => {})
+  for (const failing of [run.result, halves.failed]) failing.catch(() => {})
   journal.begin(run, resumed)
   if (flags.on('resume') && !resumed) journal.note(`no checkpoint in ${dirname(field)}: starting from the beginning`)
   describeInterrupt(() => journal.interrupt(dirname(field)))
   const connection = await connect(run, contract)
   try {
-    const { vector, ...measured } = await Promise.race([run.result, connection.failed, executors.failed])
+    const { vector, ...measured } = await Promise.race([run.result, connection.failed, halves.failed])
     journal.flush(contract.steps)
     writeAdapter(out, vector, layout, model, adapter, labels)
     return { scheme: contract.scheme, scheduler: schemeOf(contract).models === 'none' ? 'none' : scheduler, ...measured, ...journal.summary() }
@@ -141,6 +146,6 @@ export async function conduct(setting: Setting, contract: Contract, out: string,
   } finally {
     journal.end()
     connection.close()
-    executors.close()
+    halves.close()
   }
 }

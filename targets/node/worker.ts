@@ -8,9 +8,11 @@ import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
 import type { StageOptions, StageSpec } from '../../runtime/model/plan.ts'
 import type { Optimizer, SetState } from '../../runtime/model/optimizer.ts'
+import { optimizerOf } from '../../runtime/split/contract.ts'
 import { runDevice } from '../../runtime/split/device.ts'
-import type { Executor, StepInput } from '../../runtime/split/executor.ts'
-import { openExecutor } from '../../runtime/split/executor.ts'
+import type { FinishInput, ForwardInput, Half } from '../../runtime/split/half.ts'
+import { openStageHalf } from '../../runtime/split/half.stage.ts'
+import { fitDevice } from '../../runtime/split/spec.ts'
 import { clock, linkPort } from './host.ts'
 import type { KernelPack } from './kernel.ts'
 import { openPack } from './kernel.ts'
@@ -18,9 +20,14 @@ import { openModel } from './model.ts'
 
 export type KernelJob = { kernel: KernelPack; modelDirectory: string }
 export type DeviceJob = KernelJob & { stage: StageOptions; memoryBytes: number | undefined; name: string; client: number; data: TokenizedDataset }
-export type ExecutorJob = KernelJob & { spec: StageSpec; optimizer: Optimizer }
+export type HalfJob = KernelJob & { spec: StageSpec; optimizer: Optimizer }
 
-let executor: Executor | undefined
+let half: Half | undefined
+
+/** What a half returns is a view of its memory: a copy of it may leave the thread. */
+function buffersOf(copy: Float32Array | null): ArrayBuffer[] {
+  return copy ? [copy.buffer as ArrayBuffer] : []
+}
 
 const control = {
   /** Runs a device over `port` to the end of its connection. Without a word where the server has ended it: it has said why itself. */
@@ -28,10 +35,13 @@ const control = {
     const kernel = await openPack(job.kernel)
     const crc32c = createChecksum(kernel)
     return runDevice({
-      name: job.name, client: job.client, link: linkPort(port), clock, kernel, crc32c, stage: job.stage, memoryBytes: job.memoryBytes,
-      async provide() {
+      name: job.name, client: job.client, link: linkPort(port), clock, crc32c,
+      async provide(contract) {
         const model = await openModel(job.modelDirectory, crc32c)
-        return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data: job.data }
+        return {
+          config: model.config, fingerprint: model.fingerprint, data: job.data,
+          openHalf: (spec) => openStageHalf(kernel, fitDevice(spec, job, kernel.exports), model.weights, optimizerOf(contract), clock.now),
+        }
       },
     }).catch((error: unknown) => {
       if (error instanceof KerfError && ['deadline', 'run-stopped'].includes(error.code)) return false
@@ -39,20 +49,27 @@ const control = {
     })
   },
 
-  async openExecutor(job: ExecutorJob): Promise<void> {
+  async openHalf(job: HalfJob): Promise<void> {
     const kernel = await openPack(job.kernel)
     const { weights } = await openModel(job.modelDirectory, createChecksum(kernel))
-    executor = await openExecutor(kernel, job.spec, weights, job.optimizer, clock.now)
+    half = await openStageHalf(kernel, job.spec, weights, job.optimizer, clock.now)
   },
 
-  async step(input: StepInput) {
-    const output = await executor!.step(input)
-    return Comlink.transfer(output, [output.gradient.buffer])
+  async forward(input: ForwardInput) {
+    const { activation, ...output } = await half!.forward(input)
+    const copy = activation?.slice() ?? null
+    return Comlink.transfer({ ...output, activation: copy }, buffersOf(copy))
   },
 
-  read: (set: number) => executor!.read(set),
-  write: (set: number, state: SetState) => executor!.write(set, state),
-  memory: () => executor!.memory(),
+  async finish(input: FinishInput) {
+    const { gradient, ...output } = await half!.finish(input)
+    const copy = gradient?.slice() ?? null
+    return Comlink.transfer({ ...output, gradient: copy }, buffersOf(copy))
+  },
+
+  read: (set: number) => half!.read(set),
+  write: (set: number, state: SetState) => half!.write(set, state),
+  memory: () => half!.memory(),
 }
 
 export type WorkerControl = typeof control

@@ -6,7 +6,10 @@ import { createChecksum } from '../../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../../runtime/data/dataset.ts'
 import type { Contract } from '../../../runtime/split/contract.ts'
+import { optimizerOf } from '../../../runtime/split/contract.ts'
 import { runDevice } from '../../../runtime/split/device.ts'
+import { openStageHalf } from '../../../runtime/split/half.stage.ts'
+import { fitDevice } from '../../../runtime/split/spec.ts'
 import type { Command, Flags } from '../flags.ts'
 import { MODEL_FLAGS } from '../flags.ts'
 import { clock, linkSocket } from '../host.ts'
@@ -68,15 +71,18 @@ export const joinCommand: Command = {
     const name = flags.optional('name') ?? (client === null ? `process ${process.pid}` : `client ${client}`)
     const model = await openModel(modelDirectory(flags.optional('model')), crc32c)
     const retryMs = 1000 * flags.number('retry-seconds', 0, true)
-    const memoryBytes = readMemory(flags)
+    const fit = { stage, memoryBytes: readMemory(flags) }
     const progress = createProgress(process.stderr, { now: clock.now })
     let welcomes = 0
     const attend = (socket: WebSocket) => runDevice({
-      name, client, link: linkSocket(socket), clock, kernel, crc32c, stage, memoryBytes,
+      name, client, link: linkSocket(socket), clock, crc32c,
       async provide(contract, number) {
         const data = readShare(flags, kernel, model, contract, number)
         if (welcomes++ === 0) opened.lines.forEach(progress.note)
-        return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data }
+        return {
+          config: model.config, fingerprint: model.fingerprint, data,
+          openHalf: (spec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), model.weights, optimizerOf(contract), clock.now),
+        }
       },
       progress: (step, contract) => progress.update(step, contract.steps, `${name}: ${contract.scheme}`),
     }).catch((error: unknown) => {
