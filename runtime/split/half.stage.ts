@@ -36,13 +36,16 @@ export async function openStageHalf(
   kernel: Kernel, spec: StageSpec, weights: Weights, optimizer: Optimizer, now: () => number,
 ): Promise<Half> {
   const stage = await Stage.open(kernel, spec, weights)
+  /** Records point to the set selected; a half of one set never writes them again. */
+  let selected = 0
   /** The set of the batch that waits for its finish. */
   let pending: number | null = null
   return {
     async forward({ set, begin, ...batch }) {
       const beginMs = now()
       pending = null
-      stage.selectSet(set)
+      if (set !== selected) stage.selectSet(set)
+      selected = set
       stage.forward(batch, begin)
       pending = set
       return { activation: stage.plan.head ? null : stage.activationView(), beginMs, endMs: now() }
