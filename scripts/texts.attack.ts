@@ -15,7 +15,8 @@ import { createRandom, permute } from '../runtime/random.ts'
 import type { Model } from '../runtime/program/model.ts'
 import type { TrainedAdapter } from '../runtime/program/trained.ts'
 import { layoutOf, prefixCount } from '../runtime/model/layout.ts'
-import { Stage, freshState } from '../runtime/model/stage.ts'
+import { freshState } from '../runtime/model/optimizer.ts'
+import { Stage } from '../runtime/model/stage.ts'
 
 /** An adapter whose head has `labels` rows; the blocks need only its part below the cut. */
 export type Adapter = Pick<TrainedAdapter, 'config' | 'vector'> & { labels: number }
