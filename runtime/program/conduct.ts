@@ -15,6 +15,7 @@ import type { Executor } from '../split/executor.ts'
 import { openExecutor } from '../split/executor.ts'
 import { schemeOf } from '../split/scheme.ts'
 import type { Crc32c } from '../wire/frame.ts'
+import { describeFailure } from './failure.ts'
 import { isFile, readBytes, saveFile } from './files.ts'
 import type { ProgramHost } from './host.ts'
 import { Journal } from './journal.ts'
@@ -34,15 +35,18 @@ function createExecutors({ workers, clock }: ProgramHost, { kernel, model }: Pre
   const failed = new Promise<never>((_, reject) => { fail = reject })
   const openRemote = async (spec: StageSpec): Promise<Executor> => {
     const name = `executor ${opened.length}`
-    const worker = workers.open(({ message }) => fail(new KerfError('executor', name, `${name}: ${message}`)))
+    const nameError = (error: unknown) => new KerfError('executor', name, `${name}: ${describeFailure(error)}`)
+    // What a worker refuses comes back without its class.
+    const ask = <T>(answer: Promise<T>) => answer.catch((error: unknown): never => { throw nameError(error) })
+    const worker = workers.open((error) => fail(nameError(error)))
     opened.push(worker)
     const { service } = worker
-    await service.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
+    await ask(service.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer }))
     return {
-      step: (input) => service.step(workers.transfer(input, [input.activation.buffer])),
-      read: (set) => service.read(set),
-      write: (set, state) => service.write(set, state),
-      memory: () => service.memory(),
+      step: (input) => ask(service.step(workers.transfer(input, [input.activation.buffer]))),
+      read: (set) => ask(service.read(set)),
+      write: (set, state) => ask(service.write(set, state)),
+      memory: () => ask(service.memory()),
       close: () => worker.close(),
     }
   }

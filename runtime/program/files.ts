@@ -16,7 +16,7 @@ function refuseUnread(error: unknown, path: string): never {
   const code = codeOf(error)
   if (code === 'ENOENT' || code === 'ENOTDIR') refuse('file-missing', path, 'a file', 'none')
   if (code === 'EISDIR') refuse('file-kind', path, 'a file', 'a directory')
-  if (code === 'EACCES') refuse('file-access', path, 'a file that may be read', 'no permission')
+  if (code === 'EACCES' || code === 'EPERM') refuse('file-access', path, 'a file that may be read', 'no permission')
   if (code !== undefined) refuse('file-read', path, 'a file that can be read', code)
   throw error
 }

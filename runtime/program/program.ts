@@ -1,5 +1,6 @@
 /** The command line: `kerf COMMAND [flags]`. Exit 0 success, 1 the run failed, 2 the call was wrong. */
 import { KerfError } from '../error.ts'
+import { printable, printableLines } from '../text/printable.ts'
 import type { Command } from './command.ts'
 import { benchCommand } from './command/bench.ts'
 import { evaluateCommand } from './command/eval.ts'
@@ -9,6 +10,7 @@ import { joinCommand } from './command/join.ts'
 import { planCommand } from './command/plan.ts'
 import { serveCommand } from './command/serve.ts'
 import { trainCommand } from './command/train.ts'
+import { nameFailure } from './failure.ts'
 import { formatHelp, parseFlags } from './flags.ts'
 import type { ProgramHost } from './host.ts'
 import { SETTINGS, flagTable, readSettings } from './settings.ts'
@@ -20,7 +22,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 
 const OK = 0, FAILED = 1, WRONG = 2
 /** Codes of a run that failed through no fault of the call. */
-const FAILURES = new Set(['join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-write', 'join-lost', 'kernel.abi', 'server', 'device', 'executor'])
+const FAILURES = new Set([
+  'join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-read', 'file-write', 'join-lost', 'join-refused', 'kernel.abi', 'memory', 'wasm', 'host',
+  'server', 'device', 'executor',
+])
 
 function overview(): string {
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
@@ -36,7 +41,7 @@ async function dispatch(host: ProgramHost, args: readonly string[]): Promise<num
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!command) {
-    terminal.screen.write(`kerf: expected a command of ${Object.keys(COMMANDS).join(', ')}, got "${name}"\n`)
+    terminal.screen.write(`kerf: ${printable(`expected a command of ${Object.keys(COMMANDS).join(', ')}, got "${name}"`)}\n`)
     return WRONG
   }
   const { word, summary } = command
@@ -49,17 +54,24 @@ async function dispatch(host: ProgramHost, args: readonly string[]): Promise<num
   return OK
 }
 
-/** Runs one command to its end; resolves to the exit code. What is refused is said in one line. */
+/** Results hold names that others chose: none of them reaches a terminal as a control. */
+function guardPrint(host: ProgramHost): ProgramHost {
+  return { ...host, terminal: { ...host.terminal, print: (text) => host.terminal.print(printableLines(text)) } }
+}
+
+/** Runs one command to its end; resolves to the exit code. What is refused is said in one line, and so is what the host can't give. */
 export async function runProgram(host: ProgramHost, args: readonly string[]): Promise<number> {
   try {
-    return await dispatch(host, args)
-  } catch (error) {
+    return await dispatch(guardPrint(host), args)
+  } catch (thrown) {
+    const error = nameFailure(thrown)
     const { screen } = host.terminal
     if (error instanceof KerfError) {
-      screen.write(`kerf: ${error.message.replaceAll('\n', ' ')}\n`)
+      screen.write(`kerf: ${printable(error.message)}\n`)
       return FAILURES.has(error.code) ? FAILED : WRONG
     }
-    screen.write(`kerf: ${error instanceof Error ? error.stack : String(error)}\n`)
+    // A fault of Kerf's own: where it happened is what helps.
+    screen.write(`kerf: ${printableLines(String(error instanceof Error ? error.stack : error))}\n`)
     return FAILED
   }
 }

@@ -205,6 +205,7 @@ const workers: ProgramHost['workers'] = {
       resolve()
     })
     worker.once('error', reject)
+    worker.once('exit', (exitCode) => reject(new Error(`expected a thread that lasts as long as the run, got exit code ${exitCode}`)))
   }),
   transfer: (value, buffers) => Comlink.transfer(value, buffers as ArrayBuffer[]),
 }

@@ -7,6 +7,7 @@ import { batchSize, deviceSpec, fitDevice, shareThreads } from '../../split/devi
 import { defineCommand } from '../command.ts'
 import type { Connect } from '../conduct.ts'
 import { conduct } from '../conduct.ts'
+import { describeFailure } from '../failure.ts'
 import type { ProgramHost } from '../host.ts'
 import { writeReport } from '../output.ts'
 import { joinPath } from '../path.ts'
@@ -38,7 +39,7 @@ function connectWorkers({ workers }: ProgramHost, { kernel, model, train, stage:
     const opened = shares.map((share, client) => {
       const name = `device ${client}`
       // A worker that fails does not come back, and a run without its data would not be the one asked for.
-      const stop = (error: Error) => fail(new KerfError('device', name, `${name}: ${error.message}`))
+      const stop = (error: unknown) => fail(new KerfError('device', name, `${name}: ${describeFailure(error)}`))
       const worker = workers.open(stop)
       void server.attend(worker.link)
       const job = {
