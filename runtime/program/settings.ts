@@ -15,7 +15,7 @@ import type { Kept } from './kept.ts'
 import type { Flags, FlagTable } from './flags.ts'
 import type { Kind } from './kinds.ts'
 import {
-  address, alpha, blocks, choice, clientNumber, integer, names, number, partitionText, rank, schemes, size, switched, targets, text,
+  address, alpha, blocks, choice, clientNumber, integer, listenHost, names, number, partitionText, rank, schemes, size, switched, targets, text,
 } from './kinds.ts'
 
 /** Numeric profiles, and the strict one's builds. */
@@ -89,7 +89,7 @@ export const SETTINGS = {
   resume: { ...switched, default: false, help: 'go on from the checkpoint in --out', kept: null },
   json: { ...switched, default: false, help: 'print the result as JSON', kept: null },
 
-  host: { ...text, value: 'ADDRESS', default: '127.0.0.1', help: 'address to listen on', kept: null },
+  host: { ...listenHost, value: 'ADDRESS', default: '127.0.0.1', help: 'address to listen on', kept: null },
   port: { ...integer(0, 65535), value: 'PORT', default: '7700', help: 'port to listen on; 0 takes a free one', kept: null },
   joinSeconds: { ...number({ above: 0 }), value: 'S', default: '600', help: 'how long to wait for all devices', kept: null },
   address: { ...address, value: 'ws://HOST:PORT', help: 'the server', kept: null },

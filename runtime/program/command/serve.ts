@@ -40,8 +40,9 @@ function listen({ network, terminal }: ProgramHost, prepared: Prepared, place: P
       ...place, connectionsMax: contract.cuts.length + CONNECTIONS_SPARE, silenceMs: HELLO_MS, frameBytesMax: frameBytesMax(prepared, contract),
       attend: (link) => { void server.attend(link) },
     }).catch((error: unknown) => refusePlace(place, error))
-    const { address } = listener
-    terminal.screen.write(`listening on ${address} for ${contract.cuts.length} devices: kerf join ${address} --data FILE\n`)
+    const { address, elsewhere } = listener
+    const others = elsewhere.length > 0 ? `; from other machines ${elsewhere.join(' or ')}` : ''
+    terminal.screen.write(`listening on ${address} for ${contract.cuts.length} devices: kerf join ${address} --data FILE${others}\n`)
     return { failed: new Promise<never>(() => {}), close: () => listener.close() }
   }
 }
