@@ -36,7 +36,7 @@ async function readCache(files: Files, file: string | undefined): Promise<TileCa
 
 /** Where nothing may be written, the next call measures again. */
 async function writeCache(files: Files, file: string | undefined, cache: TileCache): Promise<void> {
-  if (file !== undefined) await saveFile(files, file, JSON.stringify(cache)).catch(() => {})
+  if (file !== undefined) await saveFile(files, file, JSON.stringify(cache), { access: 'habit' }).catch(() => {})
 }
 
 function cacheKey({ processor, platform, name, version }: Engine, build: KernelBuild, wasmBytes: number): string {

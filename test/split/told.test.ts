@@ -20,14 +20,14 @@ async function told(code: string, field: string, message: string): Promise<Reado
   return decodeFrame((await far.receive())!, expectation, crc32c).metadata
 }
 
-const SECRETS = /\/srv|\/home|Jane|board 7|anger|\[4,0\]/
+const SECRETS = /\/srv|\/mnt|Jane|board 7|anger|\[4,0\]/
 
 test('what names others or their files stays on its own side', async () => {
   const cases: [string, string, string][] = [
     ['client-taken', 'hello.client', 'hello.client: expected a client that no other device holds; 0 is "board 7", got "0"'],
     ['share-changed', 'ready.share', 'ready.share: expected {"samples":4,"labelCounts":[4,0]}, got {"samples":3}'],
     ['run-stopped', 'run', 'run: expected to reach its end, got /srv/out/checkpoint/round.safetensors: expected room, got "ENOSPC"'],
-    ['run-stopped', 'run', 'run: expected to reach its end, got device 1: /home/Jane Doe/train.txt:3.label: expected one of anger, got "x"'],
+    ['run-stopped', 'run', 'run: expected to reach its end, got device 1: /mnt/Jane Doe/train.txt:3.label: expected one of anger, got "x"'],
     ['server', 'server', "server: expected to serve this, got Error: ENOENT: open '/srv/out/metrics.jsonl'"],
     ['file-write', '/srv/out/metrics.jsonl', '/srv/out/metrics.jsonl: expected room and permission to write'],
     ['safetensors-cut', '/srv/base/model.safetensors', '/srv/base/model.safetensors: expected 8 bytes (the file is cut short)'],

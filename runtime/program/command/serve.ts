@@ -6,7 +6,7 @@ import { SCHEME_NAMES, schemeOf } from '../../split/scheme.ts'
 import { PRELUDE_BYTES } from '../../wire/limits.ts'
 import { defineCommand } from '../command.ts'
 import type { Connect } from '../conduct.ts'
-import { conduct } from '../conduct.ts'
+import { claimOut, conduct } from '../conduct.ts'
 import type { ProgramHost } from '../host.ts'
 import { writeReport } from '../output.ts'
 import type { Prepared } from '../run.ts'
@@ -58,7 +58,8 @@ export const serveCommand = defineCommand({
       // A run of one client has no aggregation to start again from, so its states travel at each interval.
       const alone = schemeOf({ scheme }).pooled || clients === 1
       const contract = makeContract(prepared, scheme, settings.checkpointEvery ?? (alone ? interval : 0))
-      const report = await conduct(context.host, prepared, { contract, out, joinSeconds, connect: listen(context.host, prepared, settings) })
+      const claim = await claimOut(context.host, settings, [out])
+      const report = await conduct(context.host, prepared, { contract, out, claim, joinSeconds, connect: listen(context.host, prepared, settings) })
       await writeReport(context, prepared, [report])
     } finally {
       await prepared.close()

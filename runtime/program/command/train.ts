@@ -6,7 +6,7 @@ import type { Contract } from '../../split/contract.ts'
 import { batchSize, deviceSpec, fitDevice, shareThreads } from '../../split/device.ts'
 import { defineCommand } from '../command.ts'
 import type { Connect } from '../conduct.ts'
-import { conduct } from '../conduct.ts'
+import { claimOut, conduct } from '../conduct.ts'
 import { describeFailure } from '../failure.ts'
 import type { ProgramHost } from '../host.ts'
 import { writeReport } from '../output.ts'
@@ -66,10 +66,11 @@ export const trainCommand = defineCommand({
       const contracts = schemes.map((scheme) => makeContract(prepared, scheme, settings.checkpointEvery ?? 1))
       const shares = contracts.map((contract) => shareOut(prepared, contract))
       contracts.forEach((contract, index) => checkMemory(prepared, contract, shares[index]))
+      const places = schemes.map((scheme) => (schemes.length > 1 ? joinPath(settings.out, scheme) : settings.out))
+      const claim = await claimOut(host, settings, places)
       const reports = []
       for (const [index, contract] of contracts.entries()) {
-        const out = schemes.length > 1 ? joinPath(settings.out, contract.scheme) : settings.out
-        reports.push(await conduct(host, prepared, { contract, out, connect: connectWorkers(host, prepared, shares[index]) }))
+        reports.push(await conduct(host, prepared, { contract, out: places[index], claim, connect: connectWorkers(host, prepared, shares[index]) }))
       }
       await writeReport(context, prepared, reports)
     } finally {
