@@ -11,7 +11,7 @@ import { planCommand } from './command/plan.ts'
 import { serveCommand } from './command/serve.ts'
 import { trainCommand } from './command/train.ts'
 import { nameFailure } from './failure.ts'
-import { formatHelp, parseFlags } from './flags.ts'
+import { formatHelp, listWritten, parseFlags } from './flags.ts'
 import type { ProgramHost } from './host.ts'
 import { SETTINGS, flagTable, readSettings } from './settings.ts'
 
@@ -46,11 +46,12 @@ async function dispatch(host: ProgramHost, args: readonly string[]): Promise<num
   }
   const { word, summary } = command
   const table = flagTable(command)
-  const flags = parseFlags(table, rest, word === undefined ? 0 : 1)
+  const words = word === undefined ? 0 : 1
+  const flags = parseFlags(table, rest, words)
   if (flags.values.help === true) {
     const place = word === undefined ? '' : ` ${(SETTINGS[word] as { value?: string }).value}`
     terminal.print(formatHelp(`kerf ${name}${place} [flags]`, summary, table))
-  } else await command.run(readSettings(command, flags), { host, line: `kerf ${args.join(' ')}` })
+  } else await command.run(readSettings(command, flags, listWritten(table, rest, words)), { host, line: `kerf ${args.join(' ')}` })
   return OK
 }
 
