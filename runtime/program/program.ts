@@ -1,5 +1,6 @@
 /** The command line: `kerf COMMAND [flags]`. Exit 0 success, 1 the run failed, 2 the call was wrong. */
 import { KerfError } from '../error.ts'
+import type { Terminal } from '../host/terminal.ts'
 import { printable, printableLines } from '../text/printable.ts'
 import type { Command } from './command.ts'
 import { benchCommand } from './command/bench.ts'
@@ -60,19 +61,23 @@ function guardPrint(host: ProgramHost): ProgramHost {
   return { ...host, terminal: { ...host.terminal, print: (text) => host.terminal.print(printableLines(text)) } }
 }
 
-/** Runs one command to its end; resolves to the exit code. What is refused is said in one line, and so is what the host can't give. */
+/** Says why a program ends, in one line where that is no fault of its own; gives the exit code. */
+export function tellFailure({ screen }: Terminal, thrown: unknown): number {
+  const error = nameFailure(thrown)
+  if (error instanceof KerfError) {
+    screen.write(`kerf: ${printable(error.message)}\n`)
+    return FAILURES.has(error.code) ? FAILED : WRONG
+  }
+  // Where it happened is what helps.
+  screen.write(`kerf: ${printableLines(String(error instanceof Error ? error.stack : error))}\n`)
+  return FAILED
+}
+
+/** Runs one command to its end; resolves to the exit code. */
 export async function runProgram(host: ProgramHost, args: readonly string[]): Promise<number> {
   try {
     return await dispatch(guardPrint(host), args)
-  } catch (thrown) {
-    const error = nameFailure(thrown)
-    const { screen } = host.terminal
-    if (error instanceof KerfError) {
-      screen.write(`kerf: ${printable(error.message)}\n`)
-      return FAILURES.has(error.code) ? FAILED : WRONG
-    }
-    // A fault of Kerf's own: where it happened is what helps.
-    screen.write(`kerf: ${printableLines(String(error instanceof Error ? error.stack : error))}\n`)
-    return FAILED
+  } catch (error) {
+    return tellFailure(host.terminal, error)
   }
 }
