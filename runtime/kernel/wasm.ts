@@ -15,7 +15,8 @@ function messageOf(error: unknown): string {
 /** Engines say so with a RangeError, whatever was too large for them. */
 function refuseMemory(bytes: number, error: RangeError): never {
   // Engines reserve far more addresses than bytes beside each memory, and a limit such as ulimit -v counts addresses.
-  return refuse('memory', 'memory', `room on this host for ${bytes} bytes, and the addresses that its engine sets aside with them`, messageOf(error))
+  const expected = `room on this host for ${bytes} bytes, and the addresses that its engine sets aside with them`
+  return refuse('memory', 'memory', expected, messageOf(error))
 }
 
 /** WebAssembly, if this host has it and lets a program use it. */
@@ -34,7 +35,7 @@ export async function compileModule(bytes: BufferSource): Promise<WebAssembly.Mo
   try {
     return await WebAssembly.compile(bytes)
   } catch (error) {
-    return refuseFailed(error, `compiles the kernel (the scalar build asks the least)`, bytes.byteLength)
+    return refuseFailed(error, 'compiles the kernel (--build scalar asks the least)', bytes.byteLength)
   }
 }
 
@@ -58,7 +59,7 @@ export async function instantiateModule(module: WebAssembly.Module, memory: WebA
 export function createMemory(pages: number, shared: boolean): WebAssembly.Memory {
   requireWasm()
   try {
-    return new WebAssembly.Memory(shared ? { initial: pages, maximum: Math.min(pages, SHARED_PAGES_MAX), shared: true } : { initial: pages, maximum: pages })
+    return new WebAssembly.Memory({ initial: pages, maximum: shared ? Math.min(pages, SHARED_PAGES_MAX) : pages, shared })
   } catch (error) {
     return refuseFailed(error, shared ? 'shares memory between threads' : 'has memories', pages * PAGE_BYTES)
   }

@@ -93,7 +93,9 @@ export type ConductOptions = {
 }
 
 /** Makes room in `out` once, for a run that does not go on with what its schemes have left in `places`. */
-export async function claimOut({ files }: ProgramHost, { out, resume }: Prepared['settings'], places: readonly string[]): Promise<Place['claim']> {
+export async function claimOut(
+  { files }: ProgramHost, { out, resume }: Prepared['settings'], places: readonly string[],
+): Promise<Place['claim']> {
   let claimed = false
   for (const place of places) if (resume && await isFile(files, joinPath(place, CHECKPOINT))) claimed = true
   return async () => {
@@ -104,7 +106,9 @@ export async function claimOut({ files }: ProgramHost, { out, resume }: Prepared
 }
 
 /** Trains one scheme in `out` and writes its adapter there. */
-export async function conduct(host: ProgramHost, prepared: Prepared, { contract, out, claim, joinSeconds = JOIN_SECONDS, connect }: ConductOptions): Promise<SchemeReport> {
+export async function conduct(
+  host: ProgramHost, prepared: Prepared, { contract, out, claim, joinSeconds = JOIN_SECONDS, connect }: ConductOptions,
+): Promise<SchemeReport> {
   const { files, clock } = host
   const { settings, kernel, stage, crc32c, model, labels, train, layout, initial, adapter } = prepared
   const { scheduler } = settings

@@ -1,4 +1,4 @@
-/** What lies in --out already: results of an earlier run, which are moved into a directory of their own there before others take their places. */
+/** What lies in --out already: results of an earlier run. They are moved into a directory of their own before others take their places. */
 import type { Files } from '../host/files.ts'
 import { SCHEME_NAMES } from '../split/scheme.ts'
 import { isFile, moveFiles, openSource } from './files.ts'

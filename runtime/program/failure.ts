@@ -15,7 +15,9 @@ export function nameFailure(error: unknown): unknown {
   if (typeof message !== 'string') return error
   // One that a thread met comes from there without its class.
   if (name === 'KerfError' && typeof code === 'string' && typeof field === 'string') return new KerfError(code, field, message)
-  if (name === 'RangeError' && NO_ROOM.test(message)) return new KerfError('memory', 'memory', `memory: expected room on this host, got "${message}"`)
+  if (name === 'RangeError' && NO_ROOM.test(message)) {
+    return new KerfError('memory', 'memory', `memory: expected room on this host, got "${message}"`)
+  }
   if (typeof code !== 'string' || !POSIX.test(code)) return error
   return new KerfError('host', 'host', `host: expected what this takes, got "${message.includes(code) ? message : `${code}: ${message}`}"`)
 }

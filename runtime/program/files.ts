@@ -125,7 +125,7 @@ export async function appendText(files: Files, path: string, text: string): Prom
   }
 }
 
-/** Moves files from one directory to another that is made for them, each with the directories above it. What is moved outlasts a power cut. */
+/** Moves files from one directory to another that is made for them, each with the directories above it; they outlast a power cut. */
 export async function moveFiles(files: Files, names: readonly string[], from: string, to: string): Promise<void> {
   const pairs = names.map((name) => [joinPath(from, name), joinPath(to, name)] as const)
   try {
@@ -134,7 +134,8 @@ export async function moveFiles(files: Files, names: readonly string[], from: st
       await files.rename(source, target)
     }
     // A file that is in two places is safe; one that is in none is lost: so where they went comes first.
-    for (const side of [1, 0]) for (const directory of new Set(pairs.map((pair) => parentOf(pair[side])))) await files.syncDirectory(directory)
+    const directories = [1, 0].flatMap((side) => pairs.map((pair) => parentOf(pair[side])))
+    for (const directory of new Set(directories)) await files.syncDirectory(directory)
   } catch (error) {
     refuseUnwritten(error, from)
   }

@@ -42,7 +42,10 @@ function scanFlags(table: FlagTable, args: readonly string[], wordsMax: number):
   return { values, words }
 }
 
-/** `--name value`, `--name=value`, `-h`, and words beside them; `--` ends the flags. Refuses `flag-unknown`, `flag-value`, `flag-missing`, `flag-extra`. */
+/**
+ * `--name value`, `--name=value`, `-h`, and words beside them; `--` ends the flags. Refuses `flag-unknown`, `flag-value`,
+ * `flag-missing`, `flag-extra`.
+ */
 export function parseFlags(table: FlagTable, args: readonly string[], wordsMax: number): Flags {
   const { values, words } = scanFlags(table, args, wordsMax)
   return { values: { ...Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.default])), ...values }, words }

@@ -16,7 +16,8 @@ import type { Kept } from './kept.ts'
 import type { Flags, FlagTable } from './flags.ts'
 import type { Kind } from './kinds.ts'
 import {
-  address, alpha, blocks, choice, clientNumber, integer, listenHost, names, number, partitionText, rank, schemes, size, switched, targets, text,
+  address, alpha, blocks, choice, clientNumber, integer, listenHost, names, number, partitionText, rank, schemes, size, switched,
+  targets, text,
 } from './kinds.ts'
 
 /** Numeric profiles, and the strict one's builds. */
@@ -195,7 +196,10 @@ export function readSettings(takes: Takes, flags: Flags, writtenFlags: ReadonlyS
   return checkOverrides(new Set(given), settings, (name) => `--${flagOf(name)}`)
 }
 
-/** The record that an embedding program's object makes, defaults filled in; refuses `settings.NAME` out of range or passed over, and names that are none. */
+/**
+ * The record that an embedding program's object makes, defaults filled in; refuses `settings.NAME` out of range or passed
+ * over, and names that are none.
+ */
 export function makeSettings(takes: Takes, given: Partial<Settings>): Settings {
   const values: Readonly<Record<string, unknown>> = given
   const stray = Object.keys(values).find((name) => !(takes.names as readonly string[]).includes(name))

@@ -19,7 +19,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
 }
 
 /** Ends of a run that name nobody and nothing: what stopped it may be told. */
-const RUN_ENDS = /^run: expected to reach its end, got (executor|device) \d+: expected a thread that lasts as long as the run, got exit code -?\d+$/
+const THREAD_ENDS = '(executor|device) \\d+: expected a thread that lasts as long as the run, got exit code -?\\d+'
+const RUN_ENDS = new RegExp(`^run: expected to reach its end, got ${THREAD_ENDS}$`)
 
 export function tellError({ code, field, message }: KerfError): Told {
   const whole = { code, field, message }

@@ -238,7 +238,10 @@ function revectorize(): void {
 /** A thread has neither: its program speaks for it. */
 const NONE: Pick<ProgramHost, 'interrupts' | 'network'> = {
   interrupts: { describe: () => {} },
-  network: { listen: () => Promise.reject(new Error('no network in a worker')), dial: async () => ({ miss: 'unreachable', said: 'no network in a worker' }) },
+  network: {
+    listen: () => Promise.reject(new Error('no network in a worker')),
+    dial: async () => ({ miss: 'unreachable', said: 'no network in a worker' }),
+  },
 }
 
 /** This process, or a thread of it, as a host. */

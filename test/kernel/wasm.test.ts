@@ -18,7 +18,8 @@ async function withWasm(part: unknown, work: () => unknown): Promise<void> {
 }
 
 test('none at all', () => withWasm(undefined, async () => {
-  assert.is((await refusalOf(compileModule(binaryOf('scalar')))).message, 'host: expected WebAssembly, got "none: it is switched off, or this host has no such thing"')
+  const { message } = await refusalOf(compileModule(binaryOf('scalar')))
+  assert.is(message, 'host: expected WebAssembly, got "none: it is switched off, or this host has no such thing"')
   for (const work of [() => createMemory(1, false), () => isValidModule(new Uint8Array(8))]) assert.is(refusal(work).code, 'wasm')
 }))
 

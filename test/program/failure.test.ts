@@ -17,7 +17,7 @@ test('errors of a host have a name and one line', () => {
     [Object.assign(new Error('Array buffer allocation failed'), { name: 'RangeError' }), 'memory', /^memory: /],
     [coded('EMFILE', 'EMFILE: too many open files'), 'host', /^host: expected what this takes, got "EMFILE: too many open files"$/],
     [coded('EAGAIN', 'spawn'), 'host', /got "EAGAIN: spawn"$/],
-    [Object.assign(new Error('memory: expected room'), { name: 'KerfError', code: 'memory', field: 'memory' }), 'memory', /^memory: expected room$/],
+    [Object.assign(coded('memory', 'memory: expected room'), { name: 'KerfError', field: 'memory' }), 'memory', /^memory: expected room$/],
   ]
   for (const [error, code, message] of cases) {
     const named = nameFailure(error)
@@ -28,13 +28,14 @@ test('errors of a host have a name and one line', () => {
 })
 
 test("a fault of Kerf's own keeps its class and its place", () => {
-  for (const error of [new TypeError('x is undefined'), new RangeError('Maximum call stack size exceeded'), coded('ERR_INVALID_ARG_TYPE', 'x'), 'text', null]) {
+  const stack = new RangeError('Maximum call stack size exceeded')
+  for (const error of [new TypeError('x is undefined'), stack, coded('ERR_INVALID_ARG_TYPE', 'x'), 'text', null]) {
     assert.is(nameFailure(error), error)
   }
 })
 
 test('a host without room, or without permission: one line, exit 1', async () => {
-  for (const error of [new RangeError('Array buffer allocation failed'), coded('EIO', 'i/o error'), coded('EMFILE', 'too many open files')]) {
+  for (const error of [new RangeError('Array buffer allocation failed'), coded('EIO', 'i/o error'), coded('EMFILE', 'too many files')]) {
     const disk = createDisk()
     placeAssets(disk)
     disk.read = () => Promise.reject(error)

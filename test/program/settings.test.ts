@@ -90,13 +90,15 @@ test('a setting that another one overrides is refused in every command that take
   for (const { name } of OVERRIDES) {
     const [value, others, object] = CLASHES[name]
     const second = others[0].slice(2)
-    const commands = Object.entries(COMMANDS).filter(([, { names }]) => names.includes(name) && names.some((other) => flagOf(other) === second))
+    const commands = Object.entries(COMMANDS)
+      .filter(([, { names }]) => names.includes(name) && names.some((other) => flagOf(other) === second))
     assert.ok(commands.length > 0, name)
     for (const [command, takes] of commands) {
       const table = flagTable(takes)
       const readAll = (...args: string[]) => {
         const words = takes.word === undefined ? [] : ['ws://localhost:1']
-        return readSettings(takes, parseFlags(table, [...words, ...args], words.length), listWritten(table, [...words, ...args], words.length))
+        const all = [...words, ...args]
+        return readSettings(takes, parseFlags(table, all, words.length), listWritten(table, all, words.length))
       }
       const own = [`--${flagOf(name)}`, value]
       for (const args of [[...own, ...others], [...others, ...own], [`${own[0]}=${value}`, ...others]]) {

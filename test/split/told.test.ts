@@ -15,7 +15,8 @@ async function told(code: string, field: string, message: string): Promise<Reado
   const [near, far] = createLinkPair()
   new Channel(near, crc32c).sendError(new KerfError(code, field, message))
   const expectation = {
-    types: { error: { tensors: [] } }, run: null, client: null, epoch: null, sequence: 0, round: { min: 0, max: 0 }, step: { min: 0, max: 0 },
+    types: { error: { tensors: [] } }, run: null, client: null, epoch: null, sequence: 0,
+    round: { min: 0, max: 0 }, step: { min: 0, max: 0 },
   }
   return decodeFrame((await far.receive())!, expectation, crc32c).metadata
 }
@@ -42,7 +43,8 @@ test('what names others or their files stays on its own side', async () => {
 })
 
 test('what is wrong with a frame is told whole to who sent it', async () => {
-  for (const [code, field] of [['frame-step-past', 'frame.step'], ['client-unknown', 'hello.client'], ['share', 'ready.share.rows'], ['deadline', 'device']]) {
+  const own = [['frame-step-past', 'frame.step'], ['client-unknown', 'hello.client'], ['share', 'ready.share.rows'], ['deadline', 'device']]
+  for (const [code, field] of own) {
     const message = `${field}: expected one thing, got another`
     assert.equal(await told(code, field, message), { code, field, message })
   }

@@ -6,7 +6,8 @@ import { printable, printableLines } from '../../runtime/text/printable.ts'
 
 /** Escape, CSI in one character, a bell, a line end of each kind, marks that turn text around, a backspace over what stood before. */
 const ATTACKS = [
-  '\x1b[2J', '\x9b31m', '\x07', '\n', '\r', '\x85', '\u2028', '\u2029', '\u202e', '\u2066', '\u200f', '\u061c', '\b\b\b', '\x7f', '\x00', '\x1b]0;title\x07',
+  '\x1b[2J', '\x9b31m', '\x07', '\n', '\r', '\x85', '\u2028', '\u2029', '\u202e', '\u2066', '\u200f', '\u061c', '\b\b\b', '\x7f', '\x00',
+  '\x1b]0;title\x07',
 ]
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]/
 

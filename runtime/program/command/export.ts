@@ -31,7 +31,9 @@ function encodeContents(contents: Contents): Record<string, Uint8Array> {
 }
 
 /** Writes files whole, one after another in their order; weights come last, so that a directory with weights is complete. */
-async function writeFiles(files: Files, directory: string, contents: Readonly<Record<string, Uint8Array>>, access: Access): Promise<Written[]> {
+async function writeFiles(
+  files: Files, directory: string, contents: Readonly<Record<string, Uint8Array>>, access: Access,
+): Promise<Written[]> {
   const written: Written[] = []
   for (const [name, bytes] of Object.entries(contents)) {
     const file = joinPath(directory, name)

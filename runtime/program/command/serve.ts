@@ -59,7 +59,8 @@ export const serveCommand = defineCommand({
       const alone = schemeOf({ scheme }).pooled || clients === 1
       const contract = makeContract(prepared, scheme, settings.checkpointEvery ?? (alone ? interval : 0))
       const claim = await claimOut(context.host, settings, [out])
-      const report = await conduct(context.host, prepared, { contract, out, claim, joinSeconds, connect: listen(context.host, prepared, settings) })
+      const connect = listen(context.host, prepared, settings)
+      const report = await conduct(context.host, prepared, { contract, out, claim, joinSeconds, connect })
       await writeReport(context, prepared, [report])
     } finally {
       await prepared.close()

@@ -70,7 +70,8 @@ export const trainCommand = defineCommand({
       const claim = await claimOut(host, settings, places)
       const reports = []
       for (const [index, contract] of contracts.entries()) {
-        reports.push(await conduct(host, prepared, { contract, out: places[index], claim, connect: connectWorkers(host, prepared, shares[index]) }))
+        const connect = connectWorkers(host, prepared, shares[index])
+        reports.push(await conduct(host, prepared, { contract, out: places[index], claim, connect }))
       }
       await writeReport(context, prepared, reports)
     } finally {
