@@ -23,16 +23,14 @@ import type { Kernel } from '../runtime/kernel/load.ts'
 import { PAGE_BYTES } from '../runtime/kernel/load.ts'
 import type { ModelConfig } from '../runtime/model/config.ts'
 import { parseConfig } from '../runtime/model/config.ts'
-import { countOf } from '../runtime/model/layout.ts'
 import type { StageSpec } from '../runtime/model/plan.ts'
 import { planStage } from '../runtime/model/plan.ts'
-import { ADAMW } from '../runtime/model/stage.ts'
+import { ADAMW } from '../runtime/model/optimizer.ts'
 import type { AdapterConfig } from '../runtime/model/peft.ts'
-import type { Weights } from '../runtime/model/weights.ts'
 import type { Contract } from '../runtime/split/contract.ts'
 import type { SchemeName } from '../runtime/split/scheme.ts'
-import type { Executor } from '../runtime/split/executor.ts'
-import { openExecutor } from '../runtime/split/executor.ts'
+import type { Half } from '../runtime/split/half.ts'
+import { openStageHalf } from '../runtime/split/half.stage.ts'
 import { readText } from '../runtime/program/files.ts'
 import type { FlagTable } from '../runtime/program/flags.ts'
 import { formatHelp, parseFlags } from '../runtime/program/flags.ts'
@@ -42,6 +40,7 @@ import type { Settings } from '../runtime/program/settings.ts'
 import { flagTable, readSettings } from '../runtime/program/settings.ts'
 import { LABELS_ASSUMED, chooseLora, fitCuts, listSchemes } from '../runtime/program/shape.ts'
 import { createHost, findAsset } from '../targets/node/host.ts'
+import { ZEROS } from './zeros.ts'
 
 /** What one process took: `plan` and `linear` are the stages' linear memories, planned and real; the others are growth. */
 export type Row = {
@@ -74,13 +73,6 @@ const DEVICES_MAX = 4096
 const SWEEP_MS = 50
 const ROUNDS_MAX = 100
 
-/** Zeros under every name: their bytes are written, so their pages are resident. */
-const ZEROS: Weights = {
-  names: [],
-  has: () => true,
-  read: async (_name, shape) => ({ dtype: 'F32', data: new Uint8Array(4 * countOf(shape)) }),
-}
-
 function listPairs(settings: MemorySettings, devices: string): Pair[] {
   const counts = devices.split(',')
   const wrong = counts.findIndex((count) => !/^[1-9]\d*$/.test(count.trim()) || Number(count) > DEVICES_MAX)
@@ -104,16 +96,17 @@ export function planServer(settings: MemorySettings, config: ModelConfig, adapte
 }
 
 /** One step of every adapter set over the largest batch. */
-async function touchStage(kernel: Kernel, spec: StageSpec): Promise<Executor> {
+async function touchStage(kernel: Kernel, spec: StageSpec): Promise<Half> {
   const { rows, sequences, config } = spec
-  const executor = await openExecutor(kernel, spec, ZEROS, ADAMW, host.clock.now)
+  const half = await openStageHalf(kernel, spec, ZEROS, ADAMW, host.clock.now)
   const offsets = Int32Array.from({ length: sequences + 1 }, (_, index) => Math.floor((index * rows) / sequences))
   const activation = new Float32Array(rows * config.hiddenSize), labels = new Int32Array(sequences)
   for (const [set, begin] of spec.setsFrom.entries()) {
-    await executor.step({ set, begin, offsets, activation, labels })
+    await half.forward({ set, begin, offsets, activation })
+    await half.finish({ labels })
     globalThis.gc?.()
   }
-  return executor
+  return half
 }
 
 /** Compiles the kernel's code and the step's before anything is measured. */
@@ -145,10 +138,10 @@ async function measureHere(kernel: Kernel, settings: MemorySettings, pair: Pair)
   }
   if (specs.length > 0) await warmUp(kernel, specs[0])
   const before = await readMemory()
-  const executors: Executor[] = []
-  for (const spec of specs) executors.push(await touchStage(kernel, spec))
+  const halves: Half[] = []
+  for (const spec of specs) halves.push(await touchStage(kernel, spec))
   const after = await readMemory()
-  const memories = await Promise.all(executors.map((executor) => executor.memory()))
+  const memories = await Promise.all(halves.map((half) => half.memory()))
   return {
     scheme, devices, planBytes, linearBytes: memories.reduce((sum, { bytes }) => sum + bytes, 0), residentBytes: after.rss - before.rss,
     arrayBufferBytes: after.arrayBuffers - before.arrayBuffers, externalBytes: after.external - before.external,

@@ -4,7 +4,7 @@
  */
 import { refuse } from '../error.ts'
 import type { Layout } from '../model/layout.ts'
-import type { SetState } from '../model/stage.ts'
+import type { SetState } from '../model/optimizer.ts'
 import type { Contract } from '../split/contract.ts'
 import { schemeOf } from '../split/scheme.ts'
 import type { Crc32c } from '../wire/frame.ts'

@@ -7,10 +7,11 @@ import type { ModelConfig } from '../model/config.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { StageOptions, StageSpec } from '../model/plan.ts'
 import type { Contract, Share } from '../split/contract.ts'
-import type { Executor } from '../split/executor.ts'
+import type { Half } from '../split/half.ts'
 import type { Clock } from '../host/clock.ts'
-import type { Place } from '../split/server.ts'
-import { Server } from '../split/server.ts'
+import type { ServingLoop } from '../split/server/interval.ts'
+import { Server } from '../split/server/server.ts'
+import type { Place } from '../split/server/states.ts'
 import type { SchedulerName } from '../split/schedule.ts'
 import { chooseScheduler } from '../split/schedule.ts'
 import { schemeOf } from '../split/scheme.ts'
@@ -20,8 +21,7 @@ import type { DeviceReport, ServerReport } from './account.ts'
 import { openAverage } from './average.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { decodeCheckpoint, encodeCheckpoint, stepsDone } from './checkpoint.ts'
-import type { Training } from './training.ts'
-import { createTraining } from './training.ts'
+import { train } from './training.ts'
 
 export type RunOptions = {
   contract: Contract
@@ -34,8 +34,8 @@ export type RunOptions = {
   deadlineMs: number
   joinDeadlineMs: number
   stage?: StageOptions
-  /** Opens a stage for the server's blocks, in this thread or another. */
-  openExecutor(spec: StageSpec): Promise<Executor>
+  /** Opens the server's half of a model, in this thread or another. */
+  openHalf(spec: StageSpec): Promise<Half>
   /** The full set to begin with. */
   initial: Float32Array
   /** All that decides the run's bits; a checkpoint that was kept with anything else is refused by name. The contract, unless given. */
@@ -64,28 +64,22 @@ export function startRun(options: RunOptions): Run {
   const start: Checkpoint = options.resume
     ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field, crc32c)
     : { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
-  let snapshot: Training['snapshot'] = async () => {}
-  const server = new Server({
-    contract, config, layout, run, clock, crc32c, deadlineMs, scheduler: chooseScheduler(options.scheduler),
-    on: { step: on.step, member: on.member, snapshot: (step, shared) => snapshot(step, shared) },
-  })
+  const server = new Server({ contract, config, run, clock, crc32c, deadlineMs, scheduler: chooseScheduler(options.scheduler), on })
 
   const conduct = async (): Promise<RunResult> => {
-    await server.gather(options.joinDeadlineMs)
-    const { places, executors } = await openPlaces(options, server.members.map(({ share }) => share!))
-    server.setPlaces(places)
+    await server.door.gather(options.joinDeadlineMs)
+    const { places, halves } = await openPlaces(options, server.members.map(({ seat }) => seat.share!))
+    const { states, loop } = server.open(places)
     const average = await openAverage(options.kernel, layout.count)
     on.ready()
     const beginMs = clock.now()
-    const training = createTraining({
-      contract, server, average, start, onInterval: on.interval,
+    const vector = await train({
+      contract, members: server.members, states, loop, average, start, onInterval: on.interval,
       save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, kept, crc32c), checkpoint.step),
     })
-    snapshot = training.snapshot
-    const vector = await training.run()
     const wallMs = clock.now() - beginMs
-    await server.finish()
-    return { vector, wallMs, ...(await account(server, contract, executors)) }
+    await server.door.finish(deadlineMs)
+    return { vector, wallMs, ...(await account(server, loop, contract, halves)) }
   }
   const result = conduct().catch((error: unknown) => {
     server.stop(error)
@@ -112,36 +106,39 @@ export function serverSpecs(config: ModelConfig, contract: Contract, shares: rea
   return [spec(first, sets === 'each' ? cuts : [first], shares)]
 }
 
-async function openPlaces(options: RunOptions, shares: readonly Share[]): Promise<{ places: (Place | null)[]; executors: Executor[] }> {
+async function openPlaces(options: RunOptions, shares: readonly Share[]): Promise<{ places: (Place | null)[]; halves: Half[] }> {
   const { contract, config } = options
   const { models, sets } = schemeOf(contract)
   const specs = serverSpecs(config, contract, shares, options.stage)
-  const executors: Executor[] = []
-  for (const spec of specs) executors.push(await options.openExecutor(spec))
+  const halves: Half[] = []
+  for (const spec of specs) halves.push(await options.openHalf(spec))
   const places = contract.cuts.map((cut, client): Place | null => {
     if (specs.length === 0) return null
-    if (models === 'each') return { executor: executors[client], set: 0, from: cut }
-    if (sets === 'each') return { executor: executors[0], set: client, from: cut }
-    return { executor: executors[0], set: 0, from: specs[0].from }
+    if (models === 'each') return { half: halves[client], set: 0, from: cut }
+    if (sets === 'each') return { half: halves[0], set: client, from: cut }
+    return { half: halves[0], set: 0, from: specs[0].from }
   })
-  return { places, executors }
+  return { places, halves }
 }
 
-async function account(server: Server, contract: Contract, executors: readonly Executor[]): Promise<Omit<RunResult, 'vector' | 'wallMs'>> {
-  const memories = await Promise.all(executors.map((executor) => executor.memory()))
+async function account(
+  { members }: Server, { spans, computeMs, waitMs }: ServingLoop, contract: Contract, halves: readonly Half[],
+): Promise<Omit<RunResult, 'vector' | 'wallMs'>> {
+  const memories = await Promise.all(halves.map((half) => half.memory()))
   const sum = (name: 'bytes' | 'modelBytes' | 'setBytes') => memories.reduce((total, memory) => total + memory[name], 0)
-  const devices = server.members.map(({ client, cut, share, upBytes, downBytes, drops, stats, step }): DeviceReport => ({
+  const devices = members.map(({ client, cut, seat: { share, upBytes, downBytes, drops }, inbox: { stats }, course }): DeviceReport => ({
     client, cut, samples: share!.samples, labelCounts: share!.labelCounts, memoryBytes: share!.memoryBytes,
-    upBytes, downBytes, computeMs: stats?.computeMs ?? 0, waitMs: stats?.waitMs ?? 0, steps: step, drops,
+    upBytes, downBytes, computeMs: stats?.computeMs ?? 0, waitMs: stats?.waitMs ?? 0, steps: course.step, drops,
   }))
-  const deviceSpans = server.members.flatMap(({ client, stats }) => (stats?.spans ?? []).map((span): Span => ({ ...span, party: `device ${client}` })))
-  const timeline = [...server.spans, ...deviceSpans].sort((a, b) => a.beginMs - b.beginMs)
+  const deviceSpans = members.flatMap(({ client, inbox: { stats } }) =>
+    (stats?.spans ?? []).map((span): Span => ({ ...span, party: `device ${client}` })))
+  const timeline = [...spans, ...deviceSpans].sort((a, b) => a.beginMs - b.beginMs)
   const origin = timeline[0]?.beginMs ?? 0
   return {
     devices,
     server: {
       memoryBytes: sum('bytes'), modelBytes: sum('modelBytes'), setBytes: sum('setBytes'),
-      computeMs: server.computeMs, waitMs: schemeOf(contract).models === 'none' ? 0 : server.waitMs,
+      computeMs, waitMs: schemeOf(contract).models === 'none' ? 0 : waitMs,
     },
     timeline: timeline.map((span) => ({ ...span, beginMs: span.beginMs - origin, endMs: span.endMs - origin })),
   }

@@ -5,18 +5,20 @@
  * run of one client has nothing to average and goes on without a break.
  */
 import { refuse } from '../error.ts'
-import type { SetState } from '../model/stage.ts'
-import { freshState } from '../model/stage.ts'
+import { freshState } from '../model/optimizer.ts'
 import type { Contract } from '../split/contract.ts'
-import type { Member } from '../split/member.ts'
 import { schemeOf } from '../split/scheme.ts'
-import type { Server } from '../split/server.ts'
+import type { ServingLoop } from '../split/server/interval.ts'
+import type { Member } from '../split/server/member.ts'
+import type { Snapshot, States } from '../split/server/states.ts'
 import type { Average } from './average.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 export type TrainingOptions = {
   contract: Contract
-  server: Server
+  members: readonly Member[]
+  states: States
+  loop: ServingLoop
   average: Average
   /** The full set to begin with, or a checkpoint to go on from. */
   start: Checkpoint
@@ -25,92 +27,92 @@ export type TrainingOptions = {
   save(checkpoint: Checkpoint): Promise<void>
 }
 
-/** What `train` shares with the server's snapshot callback. */
-export type Training = {
-  run(): Promise<Float32Array>
-  snapshot(step: number, shared: SetState | null): Promise<void>
-}
-
 /** What an interval goes on from beside its base. */
 type Midway = Pick<Checkpoint, 'states' | 'shared'>
 const AFRESH: Midway = { states: new Map(), shared: null }
 
-export function createTraining(options: TrainingOptions): Training {
-  const { contract, server, average, start, save, onInterval } = options
-  const alone = contract.cuts.length === 1
-  const inTurns = schemeOf(contract).turns
-  // A run of one client has no aggregation: its set stands in its state.
-  let base = (alone ? start.states.get(0)?.params : undefined) ?? start.base
-  let turn = start.turn
+/** Trains to the last step; gives the full set. */
+export async function train(options: TrainingOptions): Promise<Float32Array> {
+  return new Training(options).run()
+}
 
-  const fullSet = async (member: Member): Promise<Float32Array> => {
-    const { params } = await server.complete(member, freshState(member.upload!))
-    return params
+class Training {
+  private readonly options: TrainingOptions
+  private readonly alone: boolean
+  /** The full set that the interval begins from. */
+  private base: Float32Array
+  /** Whose turn it is where one device works at a time. */
+  private turn: number
+
+  constructor(options: TrainingOptions) {
+    const { contract, start } = options
+    this.options = options
+    this.alone = contract.cuts.length === 1
+    // A run of one client has no aggregation: its set stands in its state.
+    this.base = (this.alone ? start.states.get(0)?.params : undefined) ?? start.base
+    this.turn = start.turn
   }
 
-  /** One stretch of steps by some clients from `base`; returns those that finished. */
-  const runInterval = async (clients: readonly number[], begin: number, until: number, { states, shared }: Midway): Promise<Member[]> => {
-    const goesOn = alone && begin > 0 && states.size === 0
-    await server.runInterval({
-      clients, begin, until, shared,
-      start: (client) => (goesOn ? null : states.get(client) ?? freshState(base)),
-    })
-    const done = clients.map((client) => server.members[client]).filter((member) => member.turn === 'done')
-    if (done.length === 0 && !inTurns) refuse('run-alone', 'devices', 'at least one that finished the interval', 'none')
-    return done
+  async run(): Promise<Float32Array> {
+    const { contract, start, save, onInterval } = this.options
+    let step = start.step
+    let midway: Midway = start
+    // A run that stopped between a checkpoint and what follows it.
+    if (step > 0 && this.turn === 0 && (step % contract.interval === 0 || step === contract.steps)) await onInterval(step, this.base)
+    while (step < contract.steps) {
+      const boundary = Math.floor(step / contract.interval) * contract.interval
+      const until = Math.min(boundary + contract.interval, contract.steps)
+      if (schemeOf(contract).turns) await this.takeTurns(boundary, until, midway)
+      else await this.trainTogether(step, until, midway)
+      step = until
+      midway = AFRESH
+      // A run of one client has its moments in the snapshot of the same step.
+      if (!this.alone) await save({ step, turn: 0, base: this.base, ...AFRESH })
+      await onInterval(step, this.base)
+    }
+    return this.base
   }
 
-  const takeTurns = async (begin: number, until: number, midway: Midway): Promise<void> => {
+  private async trainTogether(begin: number, until: number, midway: Midway): Promise<void> {
+    const { average, members, states } = this.options
+    const done = await this.runInterval(members.filter(isPresent), begin, until, midway)
+    const contributions = []
+    for (const member of done) contributions.push({ vector: await states.fullSet(member), samples: member.seat.share!.samples })
+    this.base = this.alone ? contributions[0].vector : average(contributions)
+  }
+
+  private async takeTurns(begin: number, until: number, midway: Midway): Promise<void> {
+    const { contract, members, states, start, save } = this.options
     // Those before a checkpoint's turn had theirs.
-    let finished = turn
-    for (let left = midway; turn < contract.cuts.length; turn++, left = AFRESH) {
-      const clients = [turn].filter((client) => isPresent(server.members[client]))
-      const [member] = clients.length > 0 ? await runInterval(clients, left.states.size > 0 ? start.step : begin, until, left) : []
+    let finished = this.turn
+    for (let left = midway; this.turn < contract.cuts.length; this.turn++, left = AFRESH) {
+      const working = [members[this.turn]].filter(isPresent)
+      const [member] = working.length > 0 ? await this.runInterval(working, left.states.size > 0 ? start.step : begin, until, left) : []
       if (!member) continue
       finished++
-      base = await fullSet(member)
-      if (turn + 1 < contract.cuts.length) await save({ step: begin, turn: turn + 1, base, ...AFRESH })
+      this.base = await states.fullSet(member)
+      if (this.turn + 1 < contract.cuts.length) await save({ step: begin, turn: this.turn + 1, base: this.base, ...AFRESH })
     }
     if (finished === 0) refuse('run-alone', 'devices', 'at least one that finished its turn', 'none')
-    turn = 0
+    this.turn = 0
   }
 
-  const trainTogether = async (begin: number, until: number, midway: Midway): Promise<void> => {
-    const clients = server.members.filter(isPresent).map(({ client }) => client)
-    const done = await runInterval(clients, begin, until, midway)
-    const contributions = []
-    for (const member of done) contributions.push({ vector: await fullSet(member), samples: member.share!.samples })
-    base = alone ? contributions[0].vector : average(contributions)
-  }
-
-  return {
-    async run() {
-      let step = start.step
-      let midway: Midway = start
-      // A run that stopped between a checkpoint and what follows it.
-      if (step > 0 && turn === 0 && (step % contract.interval === 0 || step === contract.steps)) await onInterval(step, base)
-      while (step < contract.steps) {
-        const boundary = Math.floor(step / contract.interval) * contract.interval
-        const until = Math.min(boundary + contract.interval, contract.steps)
-        if (inTurns) await takeTurns(boundary, until, midway)
-        else await trainTogether(step, until, midway)
-        step = until
-        midway = AFRESH
-        // A run of one client has its moments in the snapshot of the same step.
-        if (!alone) await save({ step, turn: 0, base, ...AFRESH })
-        await onInterval(step, base)
-      }
-      return base
-    },
-    async snapshot(step, shared) {
-      const present = server.members.filter(({ snapshots }) => snapshots.has(step))
-      const states = new Map(present.map(({ client, snapshots }) => [client, snapshots.get(step)!]))
-      await save({ step, turn, base, states, shared })
-    },
+  /** One stretch of steps by some clients from the base; returns those that finished. */
+  private async runInterval(working: readonly Member[], begin: number, until: number, { states, shared }: Midway): Promise<Member[]> {
+    const { contract, loop, save } = this.options
+    const { base, turn } = this
+    const goesOn = this.alone && begin > 0 && states.size === 0
+    const snapshot: Snapshot = (step, snapshots, set) => save({ step, turn, base, states: snapshots, shared: set })
+    const done = await loop.run({
+      clients: working.map(({ client }) => client), begin, until, shared, snapshot,
+      start: (client) => (goesOn ? null : states.get(client) ?? freshState(base)),
+    })
+    if (done.length === 0 && !schemeOf(contract).turns) refuse('run-alone', 'devices', 'at least one that finished the interval', 'none')
+    return done
   }
 }
 
 /** Connected, or gone so briefly that it is waited for. */
-function isPresent({ ready, turn }: Member): boolean {
-  return ready || turn !== 'left'
+function isPresent({ seat, course }: Member): boolean {
+  return seat.ready || course.turn !== 'left'
 }

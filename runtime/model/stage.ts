@@ -6,7 +6,7 @@
  */
 import { refuse } from '../error.ts'
 import type { KernelExports } from '../kernel/abi.ts'
-import { adamw, blockBackward, blockForward, embedding, embeddingBackward, layerNorm, layerNormBackward } from '../kernel/calls.ts'
+import { blockBackward, blockForward, embedding, embeddingBackward, layerNorm, layerNormBackward } from '../kernel/calls.ts'
 import type { Kernel } from '../kernel/load.ts'
 import { PANELS_CODE, formatCode } from '../kernel/format.ts'
 import { PAGE_BYTES, createMemory, instantiate, instantiateTeam } from '../kernel/load.ts'
@@ -15,6 +15,8 @@ import { BLOCK_BYTES, LINEAR_BYTES, NORM_BYTES, writeBlock, writeLinear, writeNo
 import { countOf, prefixCount } from './layout.ts'
 import type { LinearKey } from './names.ts'
 import { LINEARS, blockName, widthOf } from './names.ts'
+import type { Optimizer, Powers, SetState } from './optimizer.ts'
+import { FRESH, stepAdamw } from './optimizer.ts'
 import type { PlacedTensor, StagePlan, StageSpec } from './plan.ts'
 import { planStage } from './plan.ts'
 import type { WeightTensor, Weights } from './weights.ts'
@@ -28,39 +30,6 @@ export type Batch = {
   types?: Int32Array
   /** [N, C]; a stage from a later block starts here. */
   activation?: Float32Array
-}
-
-/** Hyperparameters of AdamW (defaults: design, section 7). */
-export type Optimizer = { learningRate: number; beta1: number; beta2: number; eps: number; weightDecay: number }
-export const ADAMW: Optimizer = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }
-
-/** How far an optimiser is: steps since its moments were reset, and the powers of its betas. */
-type Progress = { power1: number; power2: number }
-const FRESH: Progress = { power1: 1, power2: 1 }
-
-/** An adapter set with its optimiser: parameters and moments [P] and the powers of the betas. */
-export type SetState = { params: Float32Array; m: Float32Array; v: Float32Array; power1: number; power2: number }
-
-/** A set as it is after an aggregation: moments zero. */
-export function freshState(params: Float32Array): SetState {
-  return { params, m: new Float32Array(params.length), v: new Float32Array(params.length), ...FRESH }
-}
-
-/** The part [begin, end) of a state's vectors, as copies. */
-export function sliceState(state: SetState, begin: number, end = state.params.length): SetState {
-  const { params, m, v } = state
-  return { ...state, params: params.slice(begin, end), m: m.slice(begin, end), v: v.slice(begin, end) }
-}
-
-/** A device's part and the server's as one full state; the betas' powers are equal in both. */
-export function joinStates(first: SetState, second: SetState): SetState {
-  const join = (a: Float32Array, b: Float32Array) => {
-    const joined = new Float32Array(a.length + b.length)
-    joined.set(a)
-    joined.set(b, a.length)
-    return joined
-  }
-  return { ...first, params: join(first.params, second.params), m: join(first.m, second.m), v: join(first.v, second.v) }
 }
 
 const EMBEDDING_TABLES = ['word', 'position', 'token_type'].map((table) => `embeddings.${table}_embeddings.weight`)
@@ -79,8 +48,9 @@ export class Stage {
   private sequences = 0
   private longest = 0
   private typed = false
-  private readonly progress: Progress[]
-  private weightsProgress: Progress = FRESH
+  private readonly powers: Powers[]
+  /** Of the weights' optimiser, where all of them are trained; whoever puts moments back puts these back too. */
+  weightsPowers: Powers = FRESH
 
   private constructor(spec: StageSpec, plan: StagePlan, kernel: KernelExports, memory: WebAssembly.Memory) {
     this.spec = spec
@@ -90,7 +60,7 @@ export class Stage {
     this.f32 = new Float32Array(memory.buffer)
     this.i32 = new Int32Array(memory.buffer)
     this.tensors = new Map(plan.weights.tensors.map((tensor) => [tensor.name, tensor]))
-    this.progress = plan.sets.map(() => FRESH)
+    this.powers = plan.sets.map(() => FRESH)
     this.writeRecords()
     if (plan.sets.length > 0) this.selectSet(0)
   }
@@ -239,7 +209,7 @@ export class Stage {
   readSet(index: number): SetState {
     const { params, m, v, layout } = this.plan.sets[index]
     const copy = (address: number) => (address ? this.view(address, layout.count).slice() : new Float32Array(layout.count))
-    return { params: copy(params), m: copy(m), v: copy(v), ...this.progress[index] }
+    return { params: copy(params), m: copy(m), v: copy(v), ...this.powers[index] }
   }
 
   /** Replaces set `index` and its optimiser; refuses `stage.vector` for another length than the set's. */
@@ -251,7 +221,7 @@ export class Stage {
     this.view(params, layout.count).set(state.params)
     if (m) this.view(m, layout.count).set(state.m)
     if (v) this.view(v, layout.count).set(state.v)
-    this.progress[index] = { power1: state.power1, power2: state.power2 }
+    this.powers[index] = { power1: state.power1, power2: state.power2 }
   }
 
   private placeBatch({ offsets, ids, types, activation }: Batch, begin: number): void {
@@ -346,7 +316,12 @@ export class Stage {
 
   /** out [N, C] of the last forward pass: the activation at the cut. A copy. */
   activation(): Float32Array {
-    return this.view(this.plan.out, this.rows * this.spec.config.hiddenSize).slice()
+    return this.activationView().slice()
+  }
+
+  /** The same as a view, which holds until the stage computes again. */
+  activationView(): Float32Array {
+    return this.view(this.plan.out, this.rows * this.spec.config.hiddenSize)
   }
 
   /** logits [S, K] of the last forward pass. A copy. */
@@ -385,6 +360,11 @@ export class Stage {
    * [N, C] as a copy, or null from block 0, where nothing below is sent anywhere.
    */
   backward(dOut?: Float32Array): Float32Array | null {
+    return this.backwardView(dOut)?.slice() ?? null
+  }
+
+  /** The same with the gradient of the input as a view, which holds until the stage computes again. */
+  backwardView(dOut?: Float32Array): Float32Array | null {
     const { from, to, config, training, recompute } = this.spec
     const { plan, rows, begin } = this
     const count = rows * config.hiddenSize
@@ -400,7 +380,7 @@ export class Stage {
         offsets: plan.batch.offsets, N: rows, S: this.sequences, T: this.longest, scratch: plan.scratch,
       })
     }
-    if (begin > 0) return this.view(plan.dOut, count).slice()
+    if (begin > 0) return this.view(plan.dOut, count)
     if (training === 'all') this.embedBackward()
     return null
   }
@@ -438,32 +418,13 @@ export class Stage {
   /** One AdamW step of the selected set, from the block where forward began, or of every weight where all are trained. */
   update(optimizer: Optimizer): void {
     if (this.spec.training === 'all') {
-      const { params, grads, m, v, count } = this.plan.weights
-      this.weightsProgress = this.step(optimizer, this.weightsProgress, params, m, v, grads, count)
+      this.weightsPowers = stepAdamw(this.kernel, optimizer, this.weightsPowers, this.plan.weights)
     } else {
       const { params, m, v, layout } = this.plan.sets[this.set]
       const first = prefixCount(layout, this.begin), at = 4 * first
-      this.progress[this.set] = this.step(optimizer, this.progress[this.set],
-        params + at, m + at, v + at, this.plan.setGrads + at, layout.count - first)
+      this.powers[this.set] = stepAdamw(this.kernel, optimizer, this.powers[this.set],
+        { params: params + at, m: m + at, v: v + at, grads: this.plan.setGrads + at, count: layout.count - first })
     }
-  }
-
-  /** Continues the weights' optimiser after `steps` steps; where all weights are trained. */
-  restoreProgress(steps: number, beta1: number, beta2: number): void {
-    this.weightsProgress = FRESH
-    for (let step = 0; step < steps; step++) {
-      this.weightsProgress = { power1: this.weightsProgress.power1 * beta1, power2: this.weightsProgress.power2 * beta2 }
-    }
-  }
-
-  private step(optimizer: Optimizer, before: Progress, params: number, m: number, v: number, grads: number, count: number): Progress {
-    const { learningRate, beta1, beta2, eps, weightDecay } = optimizer
-    const power1 = before.power1 * beta1, power2 = before.power2 * beta2
-    adamw(this.kernel, {
-      p: params, m, v, g: grads, n: count, keep: 1 - learningRate * weightDecay, beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2,
-      step: learningRate / (1 - power1), correction: Math.sqrt(1 - power2), eps,
-    })
-    return { power1, power2 }
   }
 
   /** Bytes of the linear memory; always the plan's. */

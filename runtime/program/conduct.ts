@@ -8,11 +8,11 @@ import type { Run } from '../federation/run.ts'
 import { startRun } from '../federation/run.ts'
 import { packKernel } from '../kernel/load.ts'
 import type { StageSpec } from '../model/plan.ts'
-import { ADAMW } from '../model/stage.ts'
 import type { SchemeReport } from '../report/report.ts'
 import type { Contract } from '../split/contract.ts'
-import type { Executor } from '../split/executor.ts'
-import { openExecutor } from '../split/executor.ts'
+import { optimizerOf } from '../split/contract.ts'
+import type { Half } from '../split/half.ts'
+import { openStageHalf } from '../split/half.stage.ts'
 import { schemeOf } from '../split/scheme.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import { CHECKPOINT, moveRunAside } from './earlier.ts'
@@ -26,16 +26,16 @@ import { writeAdapter } from './model.ts'
 import { joinPath, parentOf } from './path.ts'
 import type { Prepared } from './run.ts'
 
-/** The server's stages; `failed` rejects with code `executor` when one is lost. */
-type Executors = { open(spec: StageSpec): Promise<Executor>; failed: Promise<never>; close(): void }
+/** The server's halves; `failed` rejects with code `executor` when one is lost. */
+type Halves = { open(spec: StageSpec): Promise<Half>; failed: Promise<never>; close(): void }
 
-/** One stage in this thread or, for a model for each device, each in a worker. */
-function createExecutors({ workers, clock }: ProgramHost, { kernel, model }: Prepared, contract: Contract): Executors {
-  const optimizer = { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }
+/** One half in this thread or, where each device has a model of its own, each in a worker. */
+function createHalves({ workers, clock }: ProgramHost, { kernel, model }: Prepared, contract: Contract): Halves {
+  const optimizer = optimizerOf(contract)
   const opened: { close(): void }[] = []
   let fail: (error: Error) => void
   const failed = new Promise<never>((_, reject) => { fail = reject })
-  const openRemote = async (spec: StageSpec): Promise<Executor> => {
+  const openRemote = async (spec: StageSpec): Promise<Half> => {
     const name = `executor ${opened.length}`
     const nameError = (error: unknown) => new KerfError('executor', name, `${name}: ${describeFailure(error)}`)
     // What a worker refuses comes back without its class.
@@ -43,19 +43,24 @@ function createExecutors({ workers, clock }: ProgramHost, { kernel, model }: Pre
     const worker = workers.open((error) => fail(nameError(error)))
     opened.push(worker)
     const { service } = worker
-    await ask(service.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer }))
+    await ask(service.openHalf({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer }))
     return {
-      step: (input) => ask(service.step(workers.transfer(input, [input.activation.buffer]))),
+      forward({ activation, ...input }) {
+        // What crosses must be whole buffers of its own: a view would bring all of the memory that it looks at.
+        const own = activation?.slice()
+        return ask(service.forward(workers.transfer({ ...input, activation: own }, own ? [own.buffer] : [])))
+      },
+      finish: (input) => ask(service.finish(input)),
       read: (set) => ask(service.read(set)),
       write: (set, state) => ask(service.write(set, state)),
       memory: () => ask(service.memory()),
       close: () => worker.close(),
     }
   }
-  const openLocal = async (spec: StageSpec): Promise<Executor> => {
-    const executor = await openExecutor(kernel, spec, model.weights, optimizer, clock.now)
-    opened.push(executor)
-    return executor
+  const openLocal = async (spec: StageSpec): Promise<Half> => {
+    const half = await openStageHalf(kernel, spec, model.weights, optimizer, clock.now)
+    opened.push(half)
+    return half
   }
   return {
     open: schemeOf(contract).models === 'each' ? openRemote : openLocal,
@@ -114,7 +119,7 @@ export async function conduct(
   const { scheduler } = settings
   const field = joinPath(out, CHECKPOINT)
   const resumed = settings.resume && await isFile(files, field)
-  const executors = createExecutors(host, prepared, contract)
+  const halves = createHalves(host, prepared, contract)
   const journal = await Journal.open(host, prepared, contract, { path: joinPath(out, 'metrics.jsonl'), claim })
   const kept = keepRun(contract, {
     build: kernel.build, dtype: settings.dtype, memory: settings.memory, dataCrc: checksumData(crc32c, train),
@@ -123,7 +128,7 @@ export async function conduct(
   const run = startRun({
     contract, config: model.config, kernel, crc32c, clock, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler,
     deadlineMs: 1000 * settings.deadlineSeconds, joinDeadlineMs: 1000 * joinSeconds, stage,
-    openExecutor: executors.open, initial, kept,
+    openHalf: halves.open, initial, kept,
     resume: resumed ? { bytes: await readBytes(files, field), field } : undefined,
     save: (bytes, step) => saveFile(files, field, bytes, {
       // A disk without room for a checkpoint leaves what an earlier run has left in its place.
@@ -140,13 +145,13 @@ export async function conduct(
     },
   })
   // Both are awaited below, once the devices have a way in.
-  for (const failing of [run.result, executors.failed]) failing.catch(() => {})
+  for (const failing of [run.result, halves.failed]) failing.catch(() => {})
   if (resumed) await journal.resume(run)
   else if (settings.resume) journal.note(`no checkpoint in ${parentOf(field)}: starting from the beginning`)
   host.interrupts.describe(() => journal.interrupt(parentOf(field)))
   const connection = await connect(run, contract)
   try {
-    const { vector, ...measured } = await Promise.race([run.result, connection.failed, executors.failed])
+    const { vector, ...measured } = await Promise.race([run.result, connection.failed, halves.failed])
     await journal.flush(contract.steps)
     await writeAdapter(files, out, vector, layout, model, adapter, labels)
     const order = schemeOf(contract).models === 'none' ? 'none' : scheduler
@@ -158,6 +163,6 @@ export async function conduct(
   } finally {
     journal.end()
     connection.close()
-    executors.close()
+    halves.close()
   }
 }

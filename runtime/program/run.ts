@@ -97,7 +97,8 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
     const { labels, validation } = data
     const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
     const initial = await readInitial(files, settings, kernel, model, layout, adapter, labels.length)
-    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), { ...stage, turn: host.clock.turn })
+    const options = { ...stage, turn: host.clock.turn }
+    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), options)
     const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
     let first: Promise<Measured> | undefined
     return {

@@ -33,7 +33,10 @@ type Setting<T> = Kind<T> & { value?: string; default?: string | boolean; help: 
 const DATA_HELP = 'labelled texts: lines of text;label, JSONL or CSV; without it the bundled sentences'
 
 export const SETTINGS = {
-  scheme: { ...schemes, value: 'NAME', default: SCHEME_DEFAULT, help: `${SCHEME_NAMES.join(', ')}; where several can run, a list of them, or all`, kept: 'scheme' },
+  scheme: {
+    ...schemes, value: 'NAME', default: SCHEME_DEFAULT, kept: 'scheme',
+    help: `${SCHEME_NAMES.join(', ')}; where several can run, a list of them, or all`,
+  },
   model: { ...text, value: 'DIR', help: 'Hugging Face directory; without it the bundled base', kept: 'fingerprint' },
   preset: { ...choice(PRESETS), value: 'NAME', help: `${PRESETS.join(', ')}: BERT's sizes with drawn weights, instead of a model`, kept: null },
   adapter: { ...text, value: 'DIR', help: 'PEFT directory of an adapter to begin with; rank, alpha and targets come from it', kept: 'adapterCrc' },
@@ -45,7 +48,10 @@ export const SETTINGS = {
   build: { ...choice(BUILDS), value: 'NAME', default: 'auto', help: 'kernel build of the strict profile: simd or scalar (the same bits)', kept: null },
   tile: { ...choice(['auto', ...TILES]), value: 'NAME', default: 'auto', help: `inner tile of the product: ${TILES.join(', ')} (the same bits)`, kept: null },
   threads: { ...integer(1, THREADS_MAX), value: 'N', default: '1', help: "threads of the server's and the whole model's work (the same bits)", kept: null },
-  dtype: { ...choice(WEIGHT_FORMATS), value: 'NAME', default: 'f32', help: `how frozen weights are held or written: ${WEIGHT_FORMATS.join(', ')}`, kept: 'dtype' },
+  dtype: {
+    ...choice(WEIGHT_FORMATS), value: 'NAME', default: 'f32', kept: 'dtype',
+    help: `how frozen weights are held or written: ${WEIGHT_FORMATS.join(', ')}`,
+  },
   recompute: { ...switched, default: false, help: 'compute blocks again for their backward pass: less memory, the same bits', kept: null },
   memory: {
     ...size, value: 'SIZE', kept: 'memory',

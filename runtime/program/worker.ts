@@ -3,9 +3,11 @@ import { KerfError } from '../error.ts'
 import type { Link } from '../host/network.ts'
 import { createChecksum } from '../kernel/checksum.ts'
 import { openPack } from '../kernel/load.ts'
+import { optimizerOf } from '../split/contract.ts'
 import { runDevice } from '../split/device.ts'
-import type { Executor } from '../split/executor.ts'
-import { openExecutor } from '../split/executor.ts'
+import type { Half } from '../split/half.ts'
+import { openStageHalf } from '../split/half.stage.ts'
+import { fitDevice } from '../split/spec.ts'
 import type { ProgramHost } from './host.ts'
 import { openModel, withModel } from './model.ts'
 import type { Service } from './service.ts'
@@ -13,33 +15,48 @@ import type { Service } from './service.ts'
 /** Codes with which a server ends a device's connection and says why itself. */
 const ENDED = ['deadline', 'run-stopped']
 
-export function createService(host: ProgramHost, link: Link): Service {
-  let executor: Executor | undefined
+/** What a half lends is a view of its memory: a copy of its own may leave the thread. */
+function ownCopy(lent: Float32Array | null): { copy: Float32Array | null; buffers: ArrayBufferLike[] } {
+  const copy = lent?.slice() ?? null
+  return { copy, buffers: copy ? [copy.buffer] : [] }
+}
+
+export function createService({ clock, files, workers }: ProgramHost, link: Link): Service {
+  let half: Half | undefined
   return {
-    async device({ kernel: pack, modelDirectory, ...job }) {
-      const kernel = await openPack(pack, host.workers.startThread)
+    async device({ kernel: pack, modelDirectory, name, client, data, ...fit }) {
+      const kernel = await openPack(pack, workers.startThread)
       const crc32c = createChecksum(kernel)
-      const model = await openModel(host.files, modelDirectory, crc32c)
+      const model = await openModel(files, modelDirectory, crc32c)
       const { config, weights, fingerprint } = model
       return runDevice({
-        name: job.name, client: job.client, link, clock: host.clock, kernel, crc32c, stage: job.stage, memoryBytes: job.memoryBytes,
-        provide: async () => ({ config, weights, fingerprint, data: job.data }),
+        name, client, link, clock, crc32c,
+        provide: async (contract) => ({
+          config, fingerprint, data,
+          openHalf: (spec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), clock.now),
+        }),
       }).catch((error: unknown) => {
         if (error instanceof KerfError && ENDED.includes(error.code)) return false
         throw error
       }).finally(() => model.close())
     },
-    async openExecutor({ kernel: pack, modelDirectory, spec, optimizer }) {
-      const kernel = await openPack(pack, host.workers.startThread)
-      executor = await withModel(host.files, modelDirectory, createChecksum(kernel), ({ weights }) => (
-        openExecutor(kernel, spec, weights, optimizer, host.clock.now)))
+    async openHalf({ kernel: pack, modelDirectory, spec, optimizer }) {
+      const kernel = await openPack(pack, workers.startThread)
+      half = await withModel(files, modelDirectory, createChecksum(kernel), ({ weights }) => (
+        openStageHalf(kernel, spec, weights, optimizer, clock.now)))
     },
-    async step(input) {
-      const output = await executor!.step(input)
-      return host.workers.transfer(output, [output.gradient.buffer])
+    async forward(input) {
+      const { activation, ...output } = await half!.forward(input)
+      const { copy, buffers } = ownCopy(activation)
+      return workers.transfer({ ...output, activation: copy }, buffers)
     },
-    read: (set) => executor!.read(set),
-    write: (set, state) => executor!.write(set, state),
-    memory: () => executor!.memory(),
+    async finish(input) {
+      const { gradient, ...output } = await half!.finish(input)
+      const { copy, buffers } = ownCopy(gradient)
+      return workers.transfer({ ...output, gradient: copy }, buffers)
+    },
+    read: (set) => half!.read(set),
+    write: (set, state) => half!.write(set, state),
+    memory: () => half!.memory(),
   }
 }

@@ -6,6 +6,8 @@ import { refuse } from '../error.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { Layout } from '../model/layout.ts'
 import { layoutOf } from '../model/layout.ts'
+import type { Optimizer } from '../model/optimizer.ts'
+import { ADAMW } from '../model/optimizer.ts'
 import type { AdapterConfig } from '../model/peft.ts'
 import type { Codec } from '../wire/codec.ts'
 import { parseCodec, tensorExpectation } from '../wire/codec.ts'
@@ -89,6 +91,11 @@ function parseObject<T extends object>(text: string, code: string, field: string
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(code, field, 'a JSON object', text)
   return value as T
+}
+
+/** What both halves learn by. */
+export function optimizerOf({ learningRate, weightDecay }: Pick<Contract, 'learningRate' | 'weightDecay'>): Optimizer {
+  return { ...ADAMW, learningRate, weightDecay }
 }
 
 /** The part of the adapters that a device with `cut` blocks holds. */

@@ -3,49 +3,43 @@
  *
  *   hello → welcome → ready → (adapter → steps → adapter)* → bye
  *
- * A step is forward, activation up, gradient down, backward, update. Where the device
- * runs the whole model (fl, central) nothing travels but a report of the loss.
+ * A step is forward, activation up, gradient down, backward, update; the half computes,
+ * wherever it is. Where it is the whole model nothing travels but a report of the loss.
  */
 import { KerfError, refuse } from '../error.ts'
-import type { KernelExports } from '../kernel/abi.ts'
-import type { Kernel } from '../kernel/load.ts'
-import type { ModelConfig } from '../model/config.ts'
-import { fitStage } from '../model/budget.ts'
 import type { TokenizedDataset } from '../data/dataset.ts'
 import { countLabels } from '../data/dataset.ts'
-import type { StageOptions, StageSpec } from '../model/plan.ts'
+import type { LabelledBatch, Sampler } from '../data/sampler.ts'
+import { createSampler } from '../data/sampler.ts'
+import type { Clock } from '../host/clock.ts'
+import type { ModelConfig } from '../model/config.ts'
 import type { Layout } from '../model/layout.ts'
-import type { SetState } from '../model/stage.ts'
-import { ADAMW, Stage, freshState } from '../model/stage.ts'
-import type { Weights } from '../model/weights.ts'
+import { freshState } from '../model/optimizer.ts'
+import type { StageSpec } from '../model/plan.ts'
 import { decodeTensor, encodeTensor } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
 import { Channel } from './channel.ts'
 import type { Contract, Share } from './contract.ts'
-import { STATE_PARTS, adapterExpectation, deviceLayout, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
-import type { Clock } from '../host/clock.ts'
+import { adapterExpectation, deviceLayout, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
+import type { FinishInput, FinishOutput, ForwardOutput, Half } from './half.ts'
 import type { Link } from '../host/network.ts'
-import type { LabelledBatch, Sampler } from '../data/sampler.ts'
-import { createSampler, longestOf, rowsMax } from '../data/sampler.ts'
 import { schemeOf } from './scheme.ts'
+import { batchSize, deviceSpec } from './spec.ts'
+import { isStateDue, stateFrom, stateMessage } from './state.ts'
 import type { DeviceStats } from './stats.ts'
 import { createStats, formatStats } from './stats.ts'
 import { integerTensor, vectorFrom, vectorTensors } from './tensors.ts'
 
-/** What a device computes with, once it knows the contract: the base model and its own samples. */
-export type Provisions = { config: ModelConfig; weights: Weights; fingerprint: number; data: TokenizedDataset }
+/** What a device computes with, once it knows the contract: its half of the base model, which its host opens, and its own samples. */
+export type Provisions = { config: ModelConfig; fingerprint: number; data: TokenizedDataset; openHalf(spec: StageSpec): Promise<Half> }
 
-/** How a device's stage is held and computed, and what its memory may be at most; see fitStage. */
-export type Fit = { stage?: StageOptions; memoryBytes?: number }
-
-export type DeviceOptions = Fit & {
+export type DeviceOptions = {
   name: string
   /** The client number asked for; null: any free one. */
   client: number | null
   link: Link
   clock: Clock
-  kernel: Kernel
   crc32c: Crc32c
   provide(contract: Contract, client: number): Promise<Provisions>
   progress?(step: number, contract: Contract): void
@@ -62,48 +56,51 @@ export async function runDevice(options: DeviceOptions): Promise<boolean> {
   }
 }
 
+/** What a device has once the server knows what it brings. */
+type Joined = { channel: Channel; contract: Contract; layout: Layout; half: Half; sampler: Sampler; width: number }
+
 class Device {
   private readonly options: DeviceOptions
   private readonly channel: Channel
   private readonly contract: Contract
   private readonly layout: Layout
-  private readonly stage: Stage
+  private readonly half: Half
   private readonly sampler: Sampler
   private readonly stats: DeviceStats
   private readonly width: number
   private step = 0
 
-  private constructor(options: DeviceOptions, channel: Channel, contract: Contract, layout: Layout, stage: Stage, sampler: Sampler) {
+  private constructor(options: DeviceOptions, { channel, contract, layout, half, sampler, width }: Joined) {
     this.options = options
     this.channel = channel
     this.contract = contract
     this.layout = layout
-    this.stage = stage
+    this.half = half
     this.sampler = sampler
-    this.width = stage.spec.config.hiddenSize
+    this.width = width
     this.stats = createStats(contract.steps)
   }
 
   static async join(options: DeviceOptions): Promise<Device | null> {
-    const { link, crc32c, kernel, name, client } = options
+    const { link, crc32c, name, client } = options
     const channel = new Channel(link, crc32c)
     channel.send('hello', { metadata: { name, client: client === null ? 'any' : String(client) } })
     const welcome = await expect(channel, { welcome: [] })
     if (!welcome) return null
     channel.identity = { run: welcome.run, client: welcome.client, epoch: welcome.epoch }
     const contract = parseContract(welcome.metadata.contract ?? '')
-    const { config, weights, fingerprint, data } = await options.provide(contract, welcome.client)
+    const { config, fingerprint, data, openHalf } = await options.provide(contract, welcome.client)
     if (fingerprint !== contract.fingerprint) refuse('device-model', 'model.fingerprint', `the server's ${contract.fingerprint}`, fingerprint)
     const size = batchSize(data, contract.batch)
     const cut = contract.cuts[welcome.client]
-    const stage = await Stage.open(kernel, fitDevice(deviceSpec(config, contract, cut, size), options, kernel.exports), weights)
+    const half = await openHalf(deviceSpec(config, contract, cut, size))
     const share: Share = {
       samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),
-      ...size, memoryBytes: stage.bytes,
+      ...size, memoryBytes: (await half.memory()).bytes,
     }
     channel.send('ready', { metadata: { share: JSON.stringify(share) } })
     const sampler = createSampler(data, contract.batch, contract.seed, welcome.client, contract.shuffle)
-    return new Device(options, channel, contract, deviceLayout(config, contract, cut), stage, sampler)
+    return new Device(options, { channel, contract, layout: deviceLayout(config, contract, cut), half, sampler, width: config.hiddenSize })
   }
 
   /** Serves the server's orders until its bye. */
@@ -112,8 +109,8 @@ class Device {
       const order = await this.waitFor({ adapter: adapterExpectation(this.layout), state: stateExpectation(this.layout), report: [], bye: [] })
       if (!order) return false
       if (order.type === 'bye') break
-      if (order.type === 'adapter') this.stage.writeSet(0, freshState(vectorFrom(this.layout, order)))
-      if (order.type === 'state') this.stage.writeSet(0, stateFrom(this.layout, order))
+      if (order.type === 'adapter') await this.half.write(0, freshState(vectorFrom(this.layout, order)))
+      if (order.type === 'state') await this.half.write(0, stateFrom(this.layout, order))
       this.step = order.step
       if (!(await this.runSteps(Number(order.metadata.until)))) return false
     }
@@ -121,9 +118,8 @@ class Device {
     return true
   }
 
-  /** Ends the stage's threads. */
   close(): void {
-    this.stage.close()
+    this.half.close()
   }
 
   private async runSteps(until: number): Promise<boolean> {
@@ -133,55 +129,49 @@ class Device {
       const batch = this.sampler.batch(this.step)
       if (!(await (schemeOf(contract).whole ? this.trainWhole(batch) : this.trainSplit(batch)))) return false
       this.step++
-      if (isStateDue(contract, this.step, until)) channel.send('state', this.stateMessage())
+      if (isStateDue(contract, this.step, until)) channel.send('state', stateMessage(this.layout, await this.half.read(0), this.step))
       this.options.progress?.(this.step, contract)
     }
-    channel.send('adapter', { round: this.step, step: this.step, tensors: vectorTensors(this.layout, this.stage.readSet(0).params) })
+    const { params } = await this.half.read(0)
+    channel.send('adapter', { round: this.step, step: this.step, tensors: vectorTensors(this.layout, params) })
     return true
   }
 
-  private measure<T>(kind: 'forward' | 'backward', work: () => T): T {
-    const beginMs = this.options.clock.now()
-    const result = work()
-    this.stats.compute(kind, this.step, beginMs, this.options.clock.now())
-    return result
+  private async forward({ offsets, ids }: LabelledBatch): Promise<ForwardOutput> {
+    const output = await this.half.forward({ set: 0, begin: 0, offsets, ids })
+    this.stats.compute('forward', this.step, output.beginMs, output.endMs)
+    return output
   }
 
-  private async trainWhole({ offsets, ids, labels }: LabelledBatch): Promise<boolean> {
-    const { stage } = this
-    const loss = this.measure('forward', () => {
-      stage.forward({ offsets, ids })
-      return stage.loss(labels)
-    })
-    this.measure('backward', () => this.learn())
+  private async finish(input: FinishInput): Promise<FinishOutput> {
+    const output = await this.half.finish(input)
+    this.stats.compute('backward', this.step, output.beginMs, output.endMs)
+    return output
+  }
+
+  private async trainWhole(batch: LabelledBatch): Promise<boolean> {
+    await this.forward(batch)
+    const { loss } = await this.finish({ labels: batch.labels })
     this.channel.send('report', { round: this.step, step: this.step, metadata: { loss: String(loss) } })
     // The answer is the credit for the next step, as a gradient is where the model is split.
     return (await this.waitFor({ report: [] }, this.step)) !== null
   }
 
-  private async trainSplit({ offsets, ids, labels }: LabelledBatch): Promise<boolean> {
-    const { stage, contract, width, step } = this
+  private async trainSplit(batch: LabelledBatch): Promise<boolean> {
+    const { contract, width, step } = this
+    const { offsets, ids, labels } = batch
     const N = ids.length
-    const activation = this.measure('forward', () => {
-      stage.forward({ offsets, ids })
-      return stage.activation()
-    })
+    const { activation } = await this.forward(batch)
+    const tensors = encodeTensor(contract.codec, 'activation', N, width, activation!)
     this.channel.send('activation', {
-      round: step, step, metadata: { cut: String(stage.spec.to) },
-      tensors: [...encodeTensor(contract.codec, 'activation', N, width, activation), integerTensor('offsets', offsets), integerTensor('labels', labels)],
+      round: step, step, metadata: { cut: String(this.layout.to) },
+      tensors: [...tensors, integerTensor('offsets', offsets), integerTensor('labels', labels)],
     })
     const answer = await this.waitFor({ gradient: gradientExpectation(contract, N, width) }, step)
     if (!answer) return false
-    const dActivation = decodeTensor(contract.codec, 'gradient', answer.tensors, N, width)
-    this.measure('backward', () => this.learn(dActivation))
+    const { end } = await this.finish({ gradient: decodeTensor(contract.codec, 'gradient', answer.tensors, N, width) })
+    if (end !== 'updated') refuse('step-finite', 'gradient', 'values of which all gradients are finite', `a step that ends in ${end}`)
     return true
-  }
-
-  private learn(dOut?: Float32Array): void {
-    const { learningRate, weightDecay } = this.contract
-    this.stage.clearGradients()
-    this.stage.backward(dOut)
-    this.stage.update({ ...ADAMW, learningRate, weightDecay })
   }
 
   private async waitFor(types: Partial<Record<FrameType, readonly TensorExpectation[]>>, step?: number): Promise<Frame | null> {
@@ -190,57 +180,6 @@ class Device {
     this.stats.wait(this.step, beginMs, this.options.clock.now())
     return frame
   }
-
-  private stateMessage() {
-    return stateMessage(this.layout, this.stage.readSet(0), this.step)
-  }
-}
-
-/** The frame that carries a device's set with its optimiser, up for a checkpoint or down to resume. */
-export function stateMessage(layout: Layout, state: SetState, step: number, metadata: Record<string, string> = {}) {
-  const vectors = [state.params, state.m, state.v]
-  return {
-    round: step, step,
-    tensors: STATE_PARTS.flatMap((part, index) => vectorTensors(layout, vectors[index], part)),
-    metadata: { ...metadata, power1: String(state.power1), power2: String(state.power2) },
-  }
-}
-
-export function stateFrom(layout: Layout, frame: Pick<Frame, 'tensors' | 'metadata'>): SetState {
-  const [params, m, v] = STATE_PARTS.map((part) => vectorFrom(layout, frame, part))
-  const power1 = Number(frame.metadata.power1), power2 = Number(frame.metadata.power2)
-  for (const power of [power1, power2]) if (!(power >= 0 && power <= 1)) refuse('state-power', 'state.power', '0 … 1', power)
-  return { params, m, v, power1, power2 }
-}
-
-/** Whether a device uploads its state after `step` steps: aggregations need none but in a run of one client, which has no aggregation. */
-export function isStateDue({ checkpointEvery, cuts }: Contract, step: number, until: number): boolean {
-  return checkpointEvery > 0 && step % checkpointEvery === 0 && (step < until || cuts.length === 1)
-}
-
-/** The largest batch: N rows, S sequences, T rows of the longest. */
-export type BatchSize = Pick<StageSpec, 'rows' | 'sequences' | 'longest'>
-
-/** What no batch of `size` samples exceeds. */
-export function batchSize(data: TokenizedDataset, size: number): BatchSize {
-  return { rows: rowsMax(data, size), sequences: size, longest: longestOf(data) }
-}
-
-/** What a device with `cut` blocks computes. Refuses `device-cut` where the model has no such cut. */
-export function deviceSpec(config: ModelConfig, { adapter, labels }: Contract, cut: number, { rows, sequences, longest }: BatchSize): StageSpec {
-  if (!(cut >= 1 && cut <= config.layers)) refuse('device-cut', 'contract.cut', `1 … ${config.layers}`, cut)
-  return { config, from: 0, to: cut, labels: labels.length, adapter, training: 'adapters', setsFrom: [0], rows, sequences, longest }
-}
-
-/** As the device holds it. Refuses `stage.memory` where nothing fits. */
-export function fitDevice(spec: StageSpec, { stage, memoryBytes }: Fit, kernel: KernelExports): StageSpec {
-  const asked = { ...spec, ...stage }
-  return memoryBytes === undefined ? asked : fitStage(asked, memoryBytes, kernel)
-}
-
-/** Devices of one machine run side by side; only one that has all data for itself has threads to spare. */
-export function shareThreads(stage: StageOptions, contract: Pick<Contract, 'scheme'>): StageOptions {
-  return { ...stage, threads: schemeOf(contract).pooled ? stage.threads : 1 }
 }
 
 /** The next frame, checked; null when the link has closed; throws what an error frame tells. */

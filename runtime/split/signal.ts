@@ -1,16 +1,27 @@
 /** Wakes the one who waits when something may have changed; a notice that finds nobody waiting is kept for the next wait. */
-export type Signal = { notify(): void; wait(): Promise<void> }
+import type { Clock } from '../host/clock.ts'
 
-export function createSignal(): Signal {
+export type Signal = {
+  notify(): void
+  /** Until a notice, and for `ms` at most. */
+  wait(ms: number): Promise<void>
+}
+
+export function createSignal(clock: Clock): Signal {
   let raised = false
   let wake: (() => void) | undefined
+  const notify = () => {
+    raised = true
+    wake?.()
+  }
   return {
-    notify() {
-      raised = true
-      wake?.()
-    },
-    async wait() {
-      if (!raised) await new Promise<void>((resolve) => { wake = resolve })
+    notify,
+    async wait(ms) {
+      if (!raised) {
+        const cancel = clock.after(ms, notify)
+        await new Promise<void>((resolve) => { wake = resolve })
+        cancel()
+      }
       raised = false
       wake = undefined
     },

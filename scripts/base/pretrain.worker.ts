@@ -1,13 +1,13 @@
 /** One shard of pretraining: computes its share of every step's gradient; see pretrain.ts. */
 import { workerData, parentPort } from 'node:worker_threads'
 import { openKernel } from '../../runtime/kernel/load.ts'
+import { raisePowers } from '../../runtime/model/optimizer.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { MaskedModel, maskBatch } from './mlm.ts'
 import type { Job } from './pretrain.ts'
 import { initialWeights, learningRateAt } from './pretrain.schedule.ts'
 
-const BETA1 = 0.9
-const BETA2 = 0.98
+const BETAS = { beta1: 0.9, beta2: 0.98 }
 
 const job = workerData as Job
 const port = parentPort!
@@ -27,7 +27,8 @@ if (job.resume) {
   stage.view(weights.params, weights.count).set(new Float32Array(job.resume.params))
   stage.view(weights.m, weights.count).set(new Float32Array(job.resume.m))
   stage.view(weights.v, weights.count).set(new Float32Array(job.resume.v))
-  stage.restoreProgress(job.resume.step, BETA1, BETA2)
+  // A save holds no powers of the betas: they follow from the steps.
+  for (let step = 0; step < job.resume.step; step++) stage.weightsPowers = raisePowers(stage.weightsPowers, BETAS)
 }
 const shared = job.gradients.map((buffer) => new Float32Array(buffer))
 const gate = new Int32Array(job.gate)
@@ -74,7 +75,7 @@ for (let step = job.resume?.step ?? 0; step < options.steps; step++) {
   gradient.set(shared[0])
   for (let other = 1; other < shards; other++) for (let i = 0; i < gradient.length; i++) gradient[i] += shared[other][i]
   for (let i = 0; i < gradient.length; i++) gradient[i] /= shards
-  stage.update({ learningRate: learningRateAt(step, options), beta1: BETA1, beta2: BETA2, eps: 1e-6, weightDecay: 0.01 })
+  stage.update({ learningRate: learningRateAt(step, options), ...BETAS, eps: 1e-6, weightDecay: 0.01 })
   meet()
   if (shard === 0) {
     port.postMessage({ event: 'step', step: step + 1, loss })

@@ -118,7 +118,7 @@ export async function install(wanted: ReadonlySet<Program>): Promise<Installed> 
       'ort-web': await open('ort-web', () => openProgram('ort-web', 'ort', 'ONNX Runtime Web')),
       'ort-native': await open('ort-native', () => openProgram('ort-native', 'ort', 'ONNX Runtime native')),
       jax: await open('jax', () => openProgram('jax', 'jax', 'jax-js')),
-      torch: 'python' in torch ? { file: 'scripts/peers/torch.py', title: torch.title } : torch,
+      torch: 'python' in torch ? { file: 'scripts/peers/pytorch.py', title: torch.title } : torch,
     },
   }
 }

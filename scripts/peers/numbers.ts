@@ -1,5 +1,5 @@
 /**
- * The numbers that every participant works on, drawn alike in TypeScript and in Python (torch.py), and how outputs
+ * The numbers that every participant works on, drawn alike in TypeScript and in Python (pytorch.py), and how outputs
  * are compared.
  *
  * Value i of a tensor depends on its name and i alone: a counter through an integer hash (lowbias32), not Threefry as in

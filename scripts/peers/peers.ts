@@ -49,7 +49,8 @@ function readFlags(args: readonly string[]): Wanted | 'help' {
   const text = (name: string) => (values[name] === undefined ? undefined : String(values[name]))
   const rounds = String(values.rounds)
   return values.help === true ? 'help' : {
-    cases: names.parse(String(values.cases)), peers: names.parse(String(values.peers)), rounds: integer(1, ROUNDS_MAX).check(Number(rounds), '--rounds', rounds),
+    cases: names.parse(String(values.cases)), peers: names.parse(String(values.peers)),
+    rounds: integer(1, ROUNDS_MAX).check(Number(rounds), '--rounds', rounds),
     lengths: text('lengths'), model: text('model'), json: values.json === true, write: values.write === true,
   }
 }

@@ -47,10 +47,10 @@ for (const [scheme, cuts, checkpointEvery, expected] of COURSES) {
   })
 }
 
-test('with executors that answer late, no last state is left unsaved', async () => {
+test('with halves that answer late, no last state is left unsaved', async () => {
   for (const [scheme, cuts] of [['kerf', [2]], ['sl', [2]], ['sfl', [2]], ['kerf', [1, 2]]] as const) {
     const contract = makeContract({ scheme, cuts, steps: 7, interval: 3, checkpointEvery: 1 })
-    const { saves, vector } = await train({ contract, slowExecutors: true })
+    const { saves, vector } = await train({ contract, slowHalves: true })
     assert.is(saves.at(-1)!.step, 7)
     expectBits(vector, (await train({ contract })).vector)
   }

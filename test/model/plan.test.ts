@@ -12,7 +12,8 @@ import { LINEARS, classifierTensors } from '../../runtime/model/names.ts'
 import type { StagePlan, StageSpec } from '../../runtime/model/plan.ts'
 import { planStage } from '../../runtime/model/plan.ts'
 import type { Batch } from '../../runtime/model/stage.ts'
-import { ADAMW, Stage } from '../../runtime/model/stage.ts'
+import { ADAMW, FRESH } from '../../runtime/model/optimizer.ts'
+import { Stage } from '../../runtime/model/stage.ts'
 import type { Weights } from '../../runtime/model/weights.ts'
 import { openKernelBuild } from '../kernels.ts'
 import { adapter, config, weights as encoderWeights } from '../split/model.ts'
@@ -184,7 +185,7 @@ function restore(stage: Stage, before: Uint8Array): void {
     if (name !== 'team') new Uint8Array(stage.memory.buffer, address, bytes).set(before.subarray(address, address + bytes))
   }
   stage.plan.sets.forEach((_, set) => stage.writeSet(set, { ...stage.readSet(set), power1: 1, power2: 1 }))
-  stage.restoreProgress(0, ADAMW.beta1, ADAMW.beta2)
+  stage.weightsPowers = FRESH
 }
 
 async function checkStage(kernel: Kernel, { name, spec }: Named): Promise<void> {

@@ -1,4 +1,7 @@
-/** Every setting of a run, one by one: with another value a checkpoint is refused by name where it decides bits, and goes on to the same bytes where it does not. */
+/**
+ * Every setting of a run, one by one: with another value a checkpoint is refused by name where it decides bits, and goes on
+ * to the same bytes where it does not.
+ */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readFileSync } from 'node:fs'

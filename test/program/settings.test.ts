@@ -22,7 +22,9 @@ function answer(command: string, name: SettingName, text: string): string {
   }
 }
 
-const PROBES = ['', ' ', '0', '1', '2', '3', '-1', '1.5', '1e3', '4096', '4097', '8192', '8193', '65535', '65536', 'NaN', 'f32', 'f8', 'all', 'any', 'none', 'a,b']
+const PROBES = [
+  '', ' ', '0', '1', '2', '3', '-1', '1.5', '1e3', '4096', '4097', '8192', '8193', '65535', '65536', 'NaN', 'f32', 'f8', 'all', 'any', 'none', 'a,b',
+]
 
 test('every command answers a flag alike', () => {
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
@@ -53,7 +55,9 @@ test('help shows what the table says', () => {
 
 test('defaults, switches and what is left open', () => {
   const settings = read(['batch', 'lr', 'steps', 'resume', 'cuts', 'scheme', 'memory', 'client'])
-  assert.equal(settings as unknown, { batch: 16, lr: 1e-3, steps: undefined, resume: false, cuts: [1, 1, 2, 2, 3, 3], scheme: ['kerf'], memory: undefined, client: null })
+  assert.equal(settings as unknown, {
+    batch: 16, lr: 1e-3, steps: undefined, resume: false, cuts: [1, 1, 2, 2, 3, 3], scheme: ['kerf'], memory: undefined, client: null,
+  })
   assert.is(read(['resume'], '--resume').resume, true)
   assert.is(read(['scheme'], '--scheme', 'all').scheme, 'all')
   assert.equal(read(['targets'], '--targets', 'value,query').targets, ['query', 'value'])
@@ -63,7 +67,8 @@ test('defaults, switches and what is left open', () => {
 test('an object is held to the same ranges, and named as it came', () => {
   const names = ['batch', 'lr', 'cuts', 'scheme', 'targets', 'memory', 'resume', 'partition', 'dtype'] as const
   assert.equal(makeSettings({ names }, {}), read(names))
-  assert.equal(makeSettings({ names }, { batch: 3, memory: 64e6, resume: true, dtype: 'f16' }), read(names, '--batch', '3', '--memory', '64MB', '--resume', '--dtype', 'f16'))
+  const written = read(names, '--batch', '3', '--memory', '64MB', '--resume', '--dtype', 'f16')
+  assert.equal(makeSettings({ names }, { batch: 3, memory: 64e6, resume: true, dtype: 'f16' }), written)
   const cases: [Parameters<typeof makeSettings>[1], string][] = [
     [{ batch: 0 }, 'settings.batch: expected a whole number of 1 … 4096, got 0'],
     [{ batch: '3' as unknown as number }, 'settings.batch: expected a whole number of 1 … 4096, got "3"'],

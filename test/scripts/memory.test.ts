@@ -24,7 +24,8 @@ const kernel = await openKernelBuild('simd')
 const settings = readSettings(TAKES, parseFlags(flagTable(TAKES), ['--batch', '4', '--max-length', '16', '--rank', '3'], 0))
 const adapter = await chooseLora(createHost().files, settings)
 
-const plansOf = (scheme: SchemeName, devices: number) => planServer(settings, CONFIG, adapter, { scheme, devices }).map((spec) => planStage(spec, kernel.exports).memory)
+const plansOf = (scheme: SchemeName, devices: number) =>
+  planServer(settings, CONFIG, adapter, { scheme, devices }).map((spec) => planStage(spec, kernel.exports).memory)
 const usedBytes = (scheme: SchemeName, devices: number) => plansOf(scheme, devices).reduce((sum, plan) => sum + plan.usedBytes, 0)
 
 test('kerf: one more device adds its adapter set with two moments, to the byte', () => {

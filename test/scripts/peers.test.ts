@@ -84,7 +84,7 @@ test('Kerf computes what the definition says', () => {
 test('PyTorch draws the same numbers and computes the same products, and the same ragged block, padded', () => {
   if (spawnSync(PYTHON, ['-c', 'import numpy, torch']).status !== 0) return skipTest(`${PYTHON} has no torch with numpy`)
   const works = [...PRODUCTS, RAGGED]
-  const theirs = ask(PYTHON, ['scripts/peers/torch.py'], works.map(prepare))
+  const theirs = ask(PYTHON, ['scripts/peers/pytorch.py'], works.map(prepare))
   const ours = ask(process.execPath, ['--import', 'tsx', 'scripts/peers/kerf.ts'], works.map(prepare))
   works.forEach((_, index) => assert.is(findDifference(theirs[index].checks, ours[index].checks, 1e-4), undefined))
   assert.is(Object.keys(ours[3].checks).length, 6)

@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
-import type { Executor } from '../../runtime/split/executor.ts'
-import { RETURNS_MAX } from '../../runtime/split/greeting.ts'
+import type { Half } from '../../runtime/split/half.ts'
+import { RETURNS_MAX } from '../../runtime/split/server/interval.ts'
 import { refusalOf } from '../refusal.ts'
 import { expectBits } from './bits.ts'
 import type { Direction, Ending, Fate, Outcome, Scene, Setup, Watch } from './harness.ts'
@@ -72,14 +72,14 @@ for (const scheme of ['kerf', 'sfl', 'fl', 'sl'] as const) {
   }
 }
 
-test('sfl with executors that answer late: a device leaves at any moment, and nothing changes', async () => {
-  const setup: Setup = { contract: contractOf('sfl', { checkpointEvery: 1 }), slowExecutors: true }
+test('sfl with halves that answer late: a device leaves at any moment, and nothing changes', async () => {
+  const setup: Setup = { contract: contractOf('sfl', { checkpointEvery: 1 }), slowHalves: true }
   const expected = await train(setup)
   for (const moment of MOMENTS) expectUndisturbed(await train(setup, breakOnce(1, moment)), expected, moment.what)
 })
 
-test('kerf with an executor that answers late: a device that comes back while an interval begins gets one order', async () => {
-  const setup: Setup = { contract: contractOf('kerf', { steps: 9 }), slowExecutors: true }
+test('kerf with a half that answers late: a device that comes back while an interval begins gets one order', async () => {
+  const setup: Setup = { contract: contractOf('kerf', { steps: 9 }), slowHalves: true }
   const expected = await train(setup)
   for (const moment of MOMENTS) expectUndisturbed(await train(setup, breakOnce(1, moment)), expected, moment.what)
 })
@@ -89,17 +89,17 @@ test('a device that comes back just while the next interval is laid out gets one
   let scene: Scene | undefined
   let back: Promise<Ending> | undefined
   let writes = 0
-  const wrapExecutor = (executor: Executor): Executor => ({
-    ...executor,
+  const wrapHalf = (half: Half): Half => ({
+    ...half,
     async write(set, state) {
-      await executor.write(set, state)
+      await half.write(set, state)
       // The third is the first of the second interval.
       if (++writes !== 3) return
       back = scene!.join(1)
       await scene!.until(() => scene!.events.includes('1 came back'), 'to come back')
     },
   })
-  scene = await openScene({ contract, wrapExecutor })
+  scene = await openScene({ contract, wrapHalf })
   const other = scene.join(0)
   assert.is(await scene.join(1, { watch: ({ direction, type }) => (direction === 'up' && type === 'adapter' ? 'cut-after' : undefined) }), 'lost')
   expectBits((await scene.finish()).vector, (await train({ contract })).vector)
@@ -108,7 +108,7 @@ test('a device that comes back just while the next interval is laid out gets one
 
 test('a device that leaves again while its state is being laid out may come back at once', async () => {
   for (const scheme of ['kerf', 'sfl'] as const) {
-    const setup: Setup = { contract: contractOf(scheme, { checkpointEvery: 1 }), slowExecutors: true }
+    const setup: Setup = { contract: contractOf(scheme, { checkpointEvery: 1 }), slowHalves: true }
     const expected = await train(setup)
     let ready = 0
     const outcome = await train(setup, ({ client, type, step }) => {
@@ -278,6 +278,20 @@ test('a device whose link breaks at the same place again and again is left out u
     assert.equal(outcome.endings, ['done', 'done', 'done'])
     assert.is(outcome.devices[1].drops, RETURNS_MAX + 1)
   }
+})
+
+test('a device that breaks off as soon as it is ready, again and again, is left out though it never stays for an order', async () => {
+  const contract = makeContract({ cuts: [1, 2, 3] })
+  const scene = await openScene({ contract })
+  const others = [scene.join(0), scene.join(2)]
+  assert.is(await scene.join(1, { watch: ({ type, step }) => (type === 'activation' && step === 1 ? 'cut' : undefined) }), 'lost')
+  // No time passes, so that no deadline helps.
+  const watch: Watch = ({ type }) => (type === 'ready' ? 'cut-after' : undefined)
+  for (let visit = 0; visit <= RETURNS_MAX; visit++) await scene.join(1, { watch })
+  const expected = await trainFederated(contract, makeShares(3), await makeInitial(contract.seed), (client) => client !== 1)
+  expectBits((await scene.finish()).vector, expected)
+  assert.equal(await Promise.all(others), ['done', 'done'])
+  assert.ok(scene.events.includes(`1 left out: came back ${RETURNS_MAX} times without a new step`))
 })
 
 test('strangers that ask for an absent device again and again do not make the others wait for it longer', async () => {

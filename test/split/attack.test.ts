@@ -7,7 +7,7 @@ import { createRandom } from '../../runtime/random.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
 import { NAME_CHARS_MAX } from '../../runtime/split/contract.ts'
-import { RETURNS_MAX } from '../../runtime/split/greeting.ts'
+import { RETURNS_MAX } from '../../runtime/split/server/interval.ts'
 import { encodeFrame } from '../../runtime/wire/frame.ts'
 import { PRELUDE_BYTES } from '../../runtime/wire/limits.ts'
 import { expectBits } from './bits.ts'
@@ -277,6 +277,19 @@ test('a frame of a dead connection is refused on the new one', async () => {
   await scene.join(1, { watch: ({ type, step, bytes }) => { if (type === 'activation' && step === 0) { old = bytes; return 'cut' } } })
   const replay = await scene.join(1, { watch: ({ type, step }) => (type === 'activation' && step === 0 ? old : undefined) })
   assert.is(codeOf(replay), 'frame-epoch')
+  honest.push(scene.join(1))
+  expectBits((await scene.finish()).vector, (await outcomeOf('kerf')).vector)
+  assert.equal(await Promise.all(honest), ['done', 'done', 'done'])
+})
+
+test('work that comes back before its order is refused, for its step may be another by then', async () => {
+  const scene = await openScene({ contract: contractOf('kerf') })
+  const honest = [scene.join(0), scene.join(2)]
+  let old: Uint8Array | undefined
+  await scene.join(1, { watch: ({ type, step, bytes }) => { if (type === 'activation' && step === 1) { old = bytes; return 'cut' } } })
+  const renew = (bytes: Uint8Array) => forgeNumber(forgeNumber(bytes, 'epoch', (epoch) => epoch + 1), 'sequence', () => 2)
+  const early = await scene.join(1, { watch: ({ type, bytes }) => (type === 'ready' ? [bytes, renew(old!)] : undefined) })
+  assert.is(codeOf(early), 'frame-type-unexpected')
   honest.push(scene.join(1))
   expectBits((await scene.finish()).vector, (await outcomeOf('kerf')).vector)
   assert.equal(await Promise.all(honest), ['done', 'done', 'done'])

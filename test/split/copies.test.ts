@@ -9,8 +9,8 @@ import { train } from './harness.ts'
 import type { Passage } from './harness.ts'
 import { makeContract, makeSamples } from './model.ts'
 
-/** Out of the kernel, into the frame, into the other kernel. */
-const COPIES = 3
+/** Into the frame, and out of it into the other kernel. */
+const COPIES = 2
 const STEPS = 2
 /** A batch whose activation is many times any adapter's tensor. */
 const SAMPLES = 40

@@ -38,9 +38,9 @@ test('kerf, sfl and fl give the same bits with several clients, and those of Fed
   for (const [scheme, cuts] of cases) expectBits((await train({ contract: { ...contract, scheme, cuts } })).vector, expected, `${scheme} ${cuts}`)
 })
 
-test('sfl gives the same bits when its executors answer late', async () => {
+test('sfl gives the same bits when its halves answer late', async () => {
   const contract = makeContract({ scheme: 'sfl', cuts: [1, 2, 3], checkpointEvery: 1 })
-  expectBits((await train({ contract, slowExecutors: true })).vector, (await train({ contract })).vector)
+  expectBits((await train({ contract, slowHalves: true })).vector, (await train({ contract })).vector)
 })
 
 test.run()

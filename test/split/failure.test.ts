@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
-import type { Executor } from '../../runtime/split/executor.ts'
+import type { Half } from '../../runtime/split/half.ts'
 import type { Setup } from './harness.ts'
 import { openScene } from './harness.ts'
 import { LAYERS, makeContract } from './model.ts'
@@ -24,13 +24,13 @@ async function expectFailure(setup: Setup): Promise<unknown> {
   return failure
 }
 
-function breakAt(method: 'step' | 'read' | 'write', count: number): (executor: Executor) => Executor {
+function breakAt(method: 'forward' | 'finish' | 'read' | 'write', count: number): (half: Half) => Half {
   let calls = 0
-  return (executor) => ({
-    ...executor,
+  return (half) => ({
+    ...half,
     [method]: async (...args: unknown[]) => {
       if (++calls > count) throw new Broken('memory access out of bounds')
-      return (executor[method] as (...given: unknown[]) => Promise<unknown>)(...args)
+      return (half[method] as (...given: unknown[]) => Promise<unknown>)(...args)
     },
   })
 }
@@ -40,10 +40,13 @@ function contractOf(scheme: SchemeName) {
 }
 
 for (const scheme of ['kerf', 'sfl', 'sl', 'splitlora'] as const) {
-  test(`${scheme}: an executor that breaks in a step, a read or a write ends the run with its error`, async () => {
-    for (const [method, count] of [['step', 0], ['step', 3], ['read', 0], ['read', 3], ['write', 1], ['write', 3]] as const) {
-      for (const slowExecutors of [false, true]) {
-        const failure = await expectFailure({ contract: contractOf(scheme), slowExecutors, wrapExecutor: breakAt(method, count) })
+  test(`${scheme}: a half that breaks in a step, a read or a write ends the run with its error`, async () => {
+    const calls = [
+      ['forward', 0], ['forward', 3], ['finish', 0], ['finish', 3], ['read', 0], ['read', 3], ['write', 1], ['write', 3],
+    ] as const
+    for (const [method, count] of calls) {
+      for (const slowHalves of [false, true]) {
+        const failure = await expectFailure({ contract: contractOf(scheme), slowHalves, wrapHalf: breakAt(method, count) })
         assert.instance(failure, Broken, `${method} ${count}`)
       }
     }

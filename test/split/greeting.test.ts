@@ -1,12 +1,13 @@
 /** Who a hello becomes, and where a device that comes back begins again. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { freshState } from '../../runtime/model/stage.ts'
+import { freshState } from '../../runtime/model/optimizer.ts'
 import { Channel } from '../../runtime/split/channel.ts'
-import { chooseMember, chooseRestart } from '../../runtime/split/greeting.ts'
+import { chooseMember } from '../../runtime/split/server/greeting.ts'
 import { createLinkPair } from '../../runtime/split/link.ts'
-import type { Member } from '../../runtime/split/member.ts'
-import { createMembers } from '../../runtime/split/member.ts'
+import type { Member } from '../../runtime/split/server/member.ts'
+import { createMembers } from '../../runtime/split/server/member.ts'
+import { chooseRestart } from '../../runtime/split/server/states.ts'
 import { refusal } from '../refusal.ts'
 import { config, makeContract, openChecksum } from './model.ts'
 
@@ -15,8 +16,8 @@ const channel = new Channel(createLinkPair()[0], await openChecksum())
 /** Client 0 is connected as `a`, client 1 has been as `b`, client 2 has not been heard of. */
 function makeMembers(): Member[] {
   const members = createMembers(config, makeContract({ cuts: [1, 2, 1] }))
-  Object.assign(members[0], { name: 'a', channel })
-  Object.assign(members[1], { name: 'b' })
+  Object.assign(members[0].seat, { name: 'a', channel })
+  Object.assign(members[1].seat, { name: 'b' })
   return members
 }
 
@@ -38,7 +39,7 @@ test('a name that is known gets its number back, another the first that nobody h
   ] as const) {
     assert.is(refusal(() => chooseMember(members, { client, name })).code, code, `${client} ${name}`)
   }
-  Object.assign(members[2], { name: 'd' })
+  Object.assign(members[2].seat, { name: 'd' })
   assert.is(refusal(() => chooseMember(members, { client: 'any', name: 'c' })).code, 'client-unknown')
 })
 

@@ -5,14 +5,15 @@
 import { KerfError } from '../../runtime/error.ts'
 import type { Run, RunResult } from '../../runtime/federation/run.ts'
 import { startRun } from '../../runtime/federation/run.ts'
-import type { Kernel, KernelBuild } from '../../runtime/kernel/load.ts'
+import type { KernelBuild } from '../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
-import { ADAMW } from '../../runtime/model/stage.ts'
+import type { StageSpec } from '../../runtime/model/plan.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
+import { optimizerOf } from '../../runtime/split/contract.ts'
 import type { DeviceOptions, Provisions } from '../../runtime/split/device.ts'
 import { runDevice } from '../../runtime/split/device.ts'
-import type { Executor } from '../../runtime/split/executor.ts'
-import { openExecutor } from '../../runtime/split/executor.ts'
+import type { Half } from '../../runtime/split/half.ts'
+import { openStageHalf } from '../../runtime/split/half.stage.ts'
 import type { Link } from '../../runtime/host/network.ts'
 import { createLinkPair } from '../../runtime/split/link.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
@@ -45,10 +46,10 @@ export type Setup = {
   initial?: Float32Array
   resume?: Uint8Array
   /** Answers as a worker does: some turns later, in the order of the calls. */
-  slowExecutors?: boolean
+  slowHalves?: boolean
   save?: (bytes: Uint8Array, step: number) => Promise<void>
   tell?: (client: number, step: number, loss: number) => void
-  wrapExecutor?: (executor: Executor) => Executor
+  wrapHalf?: (half: Half) => Half
 }
 
 export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'progress' | 'link'>> & {
@@ -115,8 +116,8 @@ function watchLink(link: Link, client: number, passages: Passage[], watch: Watch
   }
 }
 
-/** An executor whose answers come some turns after the calls, in their order. */
-function slowDown(executor: Executor): Executor {
+/** A half whose answers come some turns after the calls, in their order. */
+function slowDown(half: Half): Half {
   let queue: Promise<unknown> = Promise.resolve()
   const later = <T>(work: () => Promise<T>): Promise<T> => {
     const result = queue.then(async () => {
@@ -127,11 +128,12 @@ function slowDown(executor: Executor): Executor {
     return result
   }
   return {
-    step: (input) => later(() => executor.step(input)),
-    read: (set) => later(() => executor.read(set)),
-    write: (set, state) => later(() => executor.write(set, state)),
-    memory: () => executor.memory(),
-    close: () => executor.close(),
+    forward: (input) => later(() => half.forward(input)),
+    finish: (input) => later(() => half.finish(input)),
+    read: (set) => later(() => half.read(set)),
+    write: (set, state) => later(() => half.write(set, state)),
+    memory: () => half.memory(),
+    close: () => half.close(),
   }
 }
 
@@ -143,17 +145,17 @@ function orHang<T>(promise: Promise<T>, what: () => string): Promise<T> {
 }
 
 export async function openScene(setup: Setup): Promise<Scene> {
-  const { contract, build = 'simd', scheduler = 'longest-backward', shares = makeShares(contract.cuts.length), slowExecutors = false } = setup
+  const { contract, build = 'simd', scheduler = 'longest-backward', shares = makeShares(contract.cuts.length), slowHalves = false } = setup
   const [kernel, crc32c] = [await openKernelBuild(build), await openChecksum()]
   const initial = setup.initial ?? await makeInitial(contract.seed, build)
   const clock = createTestClock()
   const steps: Step[] = [], events: string[] = [], passages: Passage[] = []
   const saves: Scene['saves'] = [], intervals: Scene['intervals'] = []
-  const wrap = (executor: Executor) => (setup.wrapExecutor ?? ((same: Executor) => same))(slowExecutors ? slowDown(executor) : executor)
+  const open = (spec: StageSpec) => openStageHalf(kernel, spec, weights, optimizerOf(contract), clock.now)
+  const wrap = (half: Half) => (setup.wrapHalf ?? ((same: Half) => same))(slowHalves ? slowDown(half) : half)
   const run = startRun({
     contract, config, kernel, crc32c, clock, run: RUN, scheduler, deadlineMs: DEADLINE_MS, joinDeadlineMs: 60 * DEADLINE_MS, initial,
-    openExecutor: async (spec) => wrap(await openExecutor(kernel, spec, weights,
-      { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }, clock.now)),
+    openHalf: async (spec) => wrap(await open(spec)),
     resume: setup.resume ? { bytes: setup.resume, field: 'checkpoint' } : undefined,
     async save(bytes, step) {
       await setup.save?.(bytes, step)
@@ -175,11 +177,15 @@ export async function openScene(setup: Setup): Promise<Scene> {
     void run.server.attend(far)
     return watchLink(near, client, passages, watch)
   }
-  const states = () => run.server.members.map(({ client, turn, step, ready }) => `${client} ${turn} at ${step}${ready ? '' : ' absent'}`)
+  const states = () => run.server.members.map(({ client, seat, course }) =>
+    `${client} ${course.turn} at ${course.step}${seat.ready ? '' : ' absent'}`)
   const state = () => [...states(), ...events].join('; ')
   return {
     run, clock, crc32c, contract, steps, events, saves, intervals, passages, connect,
-    join: (client, options = {}) => joinDevice(client, options, options.link ?? connect(client, options.watch), { clock, kernel, crc32c }, shares[client]),
+    join(client, options = {}) {
+      const provisions: Provisions = { config, fingerprint: FINGERPRINT, data: shares[client], openHalf: open }
+      return joinDevice(client, options, options.link ?? connect(client, options.watch), { clock, crc32c }, provisions)
+    },
     until(condition, what) {
       const look = async () => { while (!condition()) await clock.turn() }
       return orHang(look(), () => `${what}; ${state()}`)
@@ -201,12 +207,12 @@ export async function openScene(setup: Setup): Promise<Scene> {
 
 async function joinDevice(
   client: number, { name = `device ${client}`, client: wanted = client, progress, provide = (same) => same }: JoinOptions,
-  link: Link, party: { clock: TestClock; kernel: Kernel; crc32c: Crc32c }, data: TokenizedDataset,
+  link: Link, party: { clock: TestClock; crc32c: Crc32c }, provisions: Provisions,
 ): Promise<Ending> {
   try {
     const done = await runDevice({
       name, client: wanted, link, progress, ...party,
-      provide: async () => provide({ config, weights, fingerprint: FINGERPRINT, data }),
+      provide: async () => provide(provisions),
     })
     return done ? 'done' : 'lost'
   } catch (error) {

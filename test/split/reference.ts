@@ -1,8 +1,9 @@
 /** The schemes by hand: plain loops over stages, with no server, link, frame or schedule. */
 import { prefixCount } from '../../runtime/model/layout.ts'
 import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
-import type { SetState } from '../../runtime/model/stage.ts'
-import { ADAMW, Stage, freshState, joinStates, sliceState } from '../../runtime/model/stage.ts'
+import type { SetState } from '../../runtime/model/optimizer.ts'
+import { ADAMW, freshState, joinStates, sliceState } from '../../runtime/model/optimizer.ts'
+import { Stage } from '../../runtime/model/stage.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
 import { createSampler, rowsMax } from '../../runtime/data/sampler.ts'
 import { openKernelBuild } from '../kernels.ts'

@@ -90,10 +90,11 @@ test('without states, a fast device ends its interval while a slow one holds bac
     let release = () => {}
     const held = new Promise<void>((resolve) => { release = resolve })
     const slow = scene.connect(1)
-    const link = { ...slow, receive: async () => { if (scene.run.server.members[1].turn === 'working') await held; return slow.receive() } }
+    const { members } = scene.run.server
+    const link = { ...slow, receive: async () => { if (members[1].course.turn === 'working') await held; return slow.receive() } }
     const endings = [scene.join(0), scene.join(1, { link })]
     await scene.wait(0)
-    assert.is(scene.run.server.members[0].step, ahead, `every ${checkpointEvery}`)
+    assert.is(members[0].course.step, ahead, `every ${checkpointEvery}`)
     release()
     expectBits((await scene.finish()).vector, (await train({ contract })).vector)
     assert.equal(await Promise.all(endings), ['done', 'done'])

@@ -44,7 +44,7 @@ function expectLoss({ exitCode, stdout, stderr }: Outcome, who: string): void {
   assert.not.match(stderr, /^\s+at /m)
 }
 
-for (const [method, count] of [['openExecutor', 1], ['write', 1], ['step', 1], ['step', 3], ['read', 1], ['memory', 1]] as const) {
+for (const [method, count] of [['openHalf', 1], ['write', 1], ['forward', 1], ['finish', 3], ['read', 1], ['memory', 1]] as const) {
   test(`an executor that ends at call ${count} of ${method}`, async () => {
     expectLoss(await runDying(method, count, ['train', ...flagsOf({ ...BASE, out: join(at, `${method}-${count}`) })]), 'executor [01]')
   })
@@ -56,7 +56,7 @@ test('a device that ends', async () => {
 
 test('devices that have joined are told', async () => {
   const call = ['serve', ...flagsOf({ ...BASE, port: 0, out: join(at, 'serve') })]
-  const server = startProcess(process.execPath, ['--require', writeDeath('step', 2), PROGRAM, ...call])
+  const server = startProcess(process.execPath, ['--require', writeDeath('finish', 2), PROGRAM, ...call])
   const [, url] = await server.until(/listening on (ws:\/\/127\.0\.0\.1:\d+) for/)
   const devices = [0, 1].map((client) => startKerf(['join', url, ...flagsOf({ model, data, share: true, client, 'retry-seconds': 5 })]))
   const outcomes = await Promise.all(devices.map(({ ended }) => ended))

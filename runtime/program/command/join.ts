@@ -7,8 +7,12 @@ import type { Files } from '../../host/files.ts'
 import type { Link } from '../../host/network.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import type { Kernel } from '../../kernel/load.ts'
+import type { StageSpec } from '../../model/plan.ts'
 import type { Contract } from '../../split/contract.ts'
+import { optimizerOf } from '../../split/contract.ts'
 import { runDevice } from '../../split/device.ts'
+import { openStageHalf } from '../../split/half.stage.ts'
+import { fitDevice } from '../../split/spec.ts'
 import { defineCommand } from '../command.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from '../kernel.ts'
 import type { Model } from '../model.ts'
@@ -60,6 +64,7 @@ export const joinCommand = defineCommand({
       progress.end()
       return 'interrupted: the same command comes back to the run while it lasts'
     })
+    const fit = { stage, memoryBytes: settings.memory }
     let welcomes = 0
     const retryMs = 1000 * settings.retrySeconds
     const timeoutMs = Math.max(HANDSHAKE_MS_MIN, Math.min(HANDSHAKE_MS, retryMs))
@@ -67,11 +72,13 @@ export const joinCommand = defineCommand({
       const attend = async (link: Link) => {
         const before = welcomes
         const ended = await runDevice({
-          name, client, link, clock, kernel, crc32c, stage, memoryBytes: settings.memory,
+          name, client, link, clock, crc32c,
           async provide(contract, number) {
             const data = await readShare(files, settings, kernel, model, contract, number)
             if (welcomes++ === 0) lines.forEach(progress.note)
-            return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data }
+            const { config, weights, fingerprint } = model
+            const open = (spec: StageSpec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), clock.now)
+            return { config, fingerprint, data, openHalf: open }
           },
           progress: (step, contract) => progress.update(step, contract.steps, `${name}: ${contract.scheme}`),
         }).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { parsePartition, partition, selectSamples } from '../../data/partition.t
 import { KerfError } from '../../error.ts'
 import { packKernel } from '../../kernel/load.ts'
 import type { Contract } from '../../split/contract.ts'
-import { batchSize, deviceSpec, fitDevice, shareThreads } from '../../split/device.ts'
+import { batchSize, deviceSpec, fitDevice, shareThreads } from '../../split/spec.ts'
 import { defineCommand } from '../command.ts'
 import type { Connect } from '../conduct.ts'
 import { claimOut, conduct } from '../conduct.ts'

@@ -1,0 +1,74 @@
+/**
+ * The edge server, put together from its rooms: door and intake from the beginning, states and the serving loop once the members
+ * are gathered, for what the halves must hold depends on what the devices bring.
+ *
+ *   link → door → intake → inbox → serving loop → half → answer
+ */
+import type { Clock } from '../../host/clock.ts'
+import type { ModelConfig } from '../../model/config.ts'
+import { layoutOf } from '../../model/layout.ts'
+import type { Crc32c } from '../../wire/frame.ts'
+import type { Contract } from '../contract.ts'
+import type { Link } from '../../host/network.ts'
+import type { Scheduler } from '../schedule.ts'
+import type { Signal } from '../signal.ts'
+import { createSignal } from '../signal.ts'
+import { Door } from './door.ts'
+import { Intake } from './intake.ts'
+import type { LoopOptions } from './interval.ts'
+import { ServingLoop } from './interval.ts'
+import type { Member } from './member.ts'
+import { createMembers } from './member.ts'
+import type { Place } from './states.ts'
+import { States } from './states.ts'
+
+export type ServerOptions = {
+  contract: Contract
+  config: ModelConfig
+  run: number
+  clock: Clock
+  crc32c: Crc32c
+  scheduler: Scheduler
+  deadlineMs: number
+  on: LoopOptions['on']
+}
+
+export class Server {
+  readonly members: readonly Member[]
+  readonly door: Door
+  private readonly options: ServerOptions
+  /** The same members, as their rooms have them. */
+  private readonly owned: ReturnType<typeof createMembers>
+  private readonly signal: Signal
+  private readonly intake: Intake
+
+  constructor(options: ServerOptions) {
+    const { contract, config, run, clock, crc32c, on } = options
+    this.options = options
+    this.members = this.owned = createMembers(config, contract)
+    this.signal = createSignal(clock)
+    this.intake = new Intake(contract, config.hiddenSize, clock)
+    this.door = new Door({ contract, members: this.owned, intake: this.intake, signal: this.signal, run, clock, crc32c, tell: on.member })
+  }
+
+  /** Serves one connection until it ends. Never throws. */
+  attend(link: Link): Promise<void> {
+    return this.door.attend(link)
+  }
+
+  /** Ends a run that failed. */
+  stop(error: unknown): void {
+    this.door.stop(error)
+  }
+
+  /** The rooms that work with halves: a place for each client, null where the server has no part. */
+  open(places: readonly (Place | null)[]): { states: States; loop: ServingLoop } {
+    const { owned: members, door, intake, signal } = this
+    const { contract, config, clock, scheduler, deadlineMs, on } = this.options
+    const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
+    const states = new States(contract, layout, members, places)
+    const width = config.hiddenSize
+    const loop = new ServingLoop({ contract, width, members, door, intake, states, signal, clock, scheduler, deadlineMs, on })
+    return { states, loop }
+  }
+}
