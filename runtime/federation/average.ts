@@ -1,7 +1,7 @@
 /** FedAvg (McMahan et al. 2017, algorithm 1) over adapter vectors, on a kernel instance of its own. */
 import { refuse } from '../error.ts'
 import type { Kernel } from '../kernel/load.ts'
-import { instantiate } from '../kernel/load.ts'
+import { createMemory, instantiate } from '../kernel/load.ts'
 import { createPlanner } from '../kernel/plan.ts'
 
 /** A participant's vector [P] and its sample count. */
@@ -15,7 +15,7 @@ export async function openAverage(kernel: Kernel, count: number): Promise<Averag
   const sum = planner.place('sum', 'scratch', 'call', 8 * count)
   const input = planner.place('input', 'scratch', 'call', 4 * count)
   const { pages } = planner.finish()
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+  const memory = createMemory(pages, false)
   const exports = await instantiate(kernel.module, memory, kernel.tile)
   const place = new Float32Array(memory.buffer, input, count)
   const sums = new Float64Array(memory.buffer, sum, count)

@@ -16,21 +16,24 @@ export type ByteSource = {
 
 export type FileKind = 'file' | 'directory' | 'none'
 
+/** Who may read what a program writes, where a host tells users apart: its owner alone, or whom the host's habit lets. */
+export type Access = 'owner' | 'habit'
+
 export type Files = {
   kind(path: string): Promise<FileKind>
   open(path: string): Promise<ByteSource>
   /** All of a file, or what comes out of a pipe. */
   read(path: string): Promise<Uint8Array<ArrayBuffer>>
-  /** Puts `bytes` in the place of what the file held; not yet lasting. */
-  write(path: string, bytes: Uint8Array): Promise<void>
-  /** Adds to the end of a file, or begins one; not yet lasting. */
+  /** Puts `bytes` in the place of what the file held, with this access from the first byte on; not yet lasting. */
+  write(path: string, bytes: Uint8Array, access: Access): Promise<void>
+  /** Adds to the end of a file, or begins one that is the owner's alone; not yet lasting. */
   append(path: string, bytes: Uint8Array): Promise<void>
   /** Makes a file's bytes outlast a power cut. */
   sync(path: string): Promise<void>
   /** Puts `from` in the place of `to`, in one step; not yet lasting. */
   rename(from: string, to: string): Promise<void>
   /** Makes a directory in one that is there; not yet lasting. */
-  makeDirectory(path: string): Promise<void>
+  makeDirectory(path: string, access: Access): Promise<void>
   /** Makes a directory's entries outlast a power cut. */
   syncDirectory(path: string): Promise<void>
   /** Removes a file, if it is there. */

@@ -24,14 +24,22 @@ export type ListenOptions = {
   attend(link: Link): void
 }
 
-/** `address` is what a device dials. */
-export type Listener = { address: string; close(): void }
+/** `address` is what a device on this machine dials; `elsewhere` what devices on others do, where that differs. */
+export type Listener = { address: string; elsewhere: readonly string[]; close(): void }
 
 export type DialOptions = { frameBytesMax: number; timeoutMs: number }
+
+/**
+ * Why there is no link. Nobody listens there, or the way there is broken; no answer in time; the name does not exist, or
+ * cannot be looked up now; the certificate is not trusted; an HTTP answer instead of a link; something that speaks otherwise.
+ */
+export type Miss = 'unreachable' | 'silent' | 'name-unknown' | 'name-unresolved' | 'certificate' | 'status' | 'protocol'
+
+/** `said`: the host's own words for it; `status`: the HTTP answer's. */
+export type NoLink = { miss: Miss; said: string; status?: number }
 
 export type Network = {
   /** Rejects with POSIX's `code` where there is no such address or port to listen on. */
   listen(options: ListenOptions): Promise<Listener>
-  /** An open link, or null when nobody answers. */
-  dial(url: string, options: DialOptions): Promise<Link | null>
+  dial(url: string, options: DialOptions): Promise<Link | NoLink>
 }

@@ -5,10 +5,9 @@
 import { refuse } from '../error.ts'
 import { ABI_VERSION, TEAM } from './abi.ts'
 import type { KernelExports } from './abi.ts'
+import { compileModule, createMemory, instantiateModule } from './wasm.ts'
 
-export const PAGE_BYTES = 65536
-/** Of the shared builds; a shared memory must not be allowed more. */
-const SHARED_PAGES_MAX = 65536
+export { PAGE_BYTES, createMemory } from './wasm.ts'
 
 /** scalar and simd give the same bits; relaxed, the fast profile, is free to fuse multiply and add. */
 export const KERNEL_BUILDS = ['simd', 'scalar', 'relaxed'] as const
@@ -38,12 +37,12 @@ export type KernelOptions = Partial<Pick<Kernel, 'tile' | 'team'>>
 
 /** Refuses `kernel.abi` when the binary speaks another ABI than this runtime. */
 export async function loadKernel(bytes: BufferSource, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
-  return openKernel(await WebAssembly.compile(bytes), build, options)
+  return openKernel(await compileModule(bytes), build, options)
 }
 
 /** As loadKernel, for a module compiled elsewhere, such as one handed to a worker. */
 export async function openKernel(module: WebAssembly.Module, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 })
+  const memory = createMemory(1, false)
   const { tile = TILES[0], team } = options
   const exports = await instantiate(module, memory, tile)
   return { build, module, exports, memory, tile, team }
@@ -62,17 +61,11 @@ export function openPack({ module, build, tile, shared }: KernelPack, start: Sta
 
 /** A kernel instance on `memory`. */
 export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, tile: Tile): Promise<KernelExports> {
-  const instance = await WebAssembly.instantiate(module, { env: { memory } })
-  const exports = instance.exports as unknown as KernelExports
+  const exports = await instantiateModule(module, memory) as unknown as KernelExports
   const version = typeof exports.abiVersion === 'function' ? exports.abiVersion() : 'none'
   if (version !== ABI_VERSION) refuse('kernel.abi', 'kernel.abiVersion', String(ABI_VERSION), version)
   exports.setTile(TILES.indexOf(tile))
   return exports
-}
-
-/** A memory of exactly `pages`, shared where threads will work on it. */
-export function createMemory(pages: number, shared: boolean): WebAssembly.Memory {
-  return new WebAssembly.Memory(shared ? { initial: pages, maximum: Math.min(pages, SHARED_PAGES_MAX), shared: true } : { initial: pages, maximum: pages })
 }
 
 /**

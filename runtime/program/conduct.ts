@@ -15,8 +15,11 @@ import type { Half } from '../split/half.ts'
 import { openStageHalf } from '../split/half.stage.ts'
 import { schemeOf } from '../split/scheme.ts'
 import type { Crc32c } from '../wire/frame.ts'
+import { CHECKPOINT, moveRunAside } from './earlier.ts'
+import { describeFailure } from './failure.ts'
 import { isFile, readBytes, saveFile } from './files.ts'
 import type { ProgramHost } from './host.ts'
+import type { Place } from './journal.ts'
 import { Journal } from './journal.ts'
 import { keepRun } from './kept.ts'
 import { writeAdapter } from './model.ts'
@@ -34,20 +37,23 @@ function createHalves({ workers, clock }: ProgramHost, { kernel, model }: Prepar
   const failed = new Promise<never>((_, reject) => { fail = reject })
   const openRemote = async (spec: StageSpec): Promise<Half> => {
     const name = `executor ${opened.length}`
-    const worker = workers.open(({ message }) => fail(new KerfError('executor', name, `${name}: ${message}`)))
+    const nameError = (error: unknown) => new KerfError('executor', name, `${name}: ${describeFailure(error)}`)
+    // What a worker refuses comes back without its class.
+    const ask = <T>(answer: Promise<T>) => answer.catch((error: unknown): never => { throw nameError(error) })
+    const worker = workers.open((error) => fail(nameError(error)))
     opened.push(worker)
     const { service } = worker
-    await service.openHalf({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
+    await ask(service.openHalf({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer }))
     return {
       forward({ activation, ...input }) {
         // What crosses must be whole buffers of its own: a view would bring all of the memory that it looks at.
         const own = activation?.slice()
-        return service.forward(workers.transfer({ ...input, activation: own }, own ? [own.buffer] : []))
+        return ask(service.forward(workers.transfer({ ...input, activation: own }, own ? [own.buffer] : [])))
       },
-      finish: (input) => service.finish(input),
-      read: (set) => service.read(set),
-      write: (set, state) => service.write(set, state),
-      memory: () => service.memory(),
+      finish: (input) => ask(service.finish(input)),
+      read: (set) => ask(service.read(set)),
+      write: (set, state) => ask(service.write(set, state)),
+      memory: () => ask(service.memory()),
       close: () => worker.close(),
     }
   }
@@ -85,21 +91,36 @@ export type ConductOptions = {
   contract: Contract
   /** Where adapter, metrics and checkpoint go. */
   out: string
+  /** See journal.ts. */
+  claim: Place['claim']
   joinSeconds?: number
   connect: Connect
 }
 
+/** Makes room in `out` once, for a run that does not go on with what its schemes have left in `places`. */
+export async function claimOut(
+  { files }: ProgramHost, { out, resume }: Prepared['settings'], places: readonly string[],
+): Promise<Place['claim']> {
+  let claimed = false
+  for (const place of places) if (resume && await isFile(files, joinPath(place, CHECKPOINT))) claimed = true
+  return async () => {
+    if (claimed) return null
+    claimed = true
+    return moveRunAside(files, out)
+  }
+}
+
 /** Trains one scheme in `out` and writes its adapter there. */
 export async function conduct(
-  host: ProgramHost, prepared: Prepared, { contract, out, joinSeconds = JOIN_SECONDS, connect }: ConductOptions,
+  host: ProgramHost, prepared: Prepared, { contract, out, claim, joinSeconds = JOIN_SECONDS, connect }: ConductOptions,
 ): Promise<SchemeReport> {
   const { files, clock } = host
   const { settings, kernel, stage, crc32c, model, labels, train, layout, initial, adapter } = prepared
   const { scheduler } = settings
-  const field = joinPath(out, 'checkpoint', 'round.safetensors')
+  const field = joinPath(out, CHECKPOINT)
   const resumed = settings.resume && await isFile(files, field)
   const halves = createHalves(host, prepared, contract)
-  const journal = await Journal.open(host, prepared, contract, joinPath(out, 'metrics.jsonl'))
+  const journal = await Journal.open(host, prepared, contract, { path: joinPath(out, 'metrics.jsonl'), claim })
   const kept = keepRun(contract, {
     build: kernel.build, dtype: settings.dtype, memory: settings.memory, dataCrc: checksumData(crc32c, train),
     adapterCrc: crc32c(new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength)) >>> 0,
@@ -109,10 +130,13 @@ export async function conduct(
     deadlineMs: 1000 * settings.deadlineSeconds, joinDeadlineMs: 1000 * joinSeconds, stage,
     openHalf: halves.open, initial, kept,
     resume: resumed ? { bytes: await readBytes(files, field), field } : undefined,
-    async save(bytes, step) {
-      await journal.flush(step)
-      await saveFile(files, field, bytes, () => { journal.savedRound = step })
-    },
+    save: (bytes, step) => saveFile(files, field, bytes, {
+      // A disk without room for a checkpoint leaves what an earlier run has left in its place.
+      async whole() {
+        await journal.flush(step)
+        journal.savedRound = step
+      },
+    }),
     on: {
       ready: () => journal.ready(),
       step: (client, step, loss) => journal.step(client, step, loss),

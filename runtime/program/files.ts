@@ -3,8 +3,8 @@
  * All that fails is refused by the path and what the host says.
  */
 import { KerfError, refuse } from '../error.ts'
-import type { ByteSource, Files } from '../host/files.ts'
-import { parentOf } from './path.ts'
+import type { Access, ByteSource, Files } from '../host/files.ts'
+import { joinPath, parentOf } from './path.ts'
 
 function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code
@@ -16,12 +16,13 @@ function refuseUnread(error: unknown, path: string): never {
   const code = codeOf(error)
   if (code === 'ENOENT' || code === 'ENOTDIR') refuse('file-missing', path, 'a file', 'none')
   if (code === 'EISDIR') refuse('file-kind', path, 'a file', 'a directory')
-  if (code === 'EACCES') refuse('file-access', path, 'a file that may be read', 'no permission')
+  if (code === 'EACCES' || code === 'EPERM') refuse('file-access', path, 'a file that may be read', 'no permission')
   if (code !== undefined) refuse('file-read', path, 'a file that can be read', code)
   throw error
 }
 
 function refuseUnwritten(error: unknown, path: string): never {
+  if (error instanceof KerfError) throw error
   return refuse('file-write', path, 'room and permission to write; the file before it is untouched', codeOf(error) ?? String(error))
 }
 
@@ -54,12 +55,12 @@ export async function openSource(files: Files, path: string): Promise<ByteSource
 }
 
 /** A directory and those above it; each new entry lasts. */
-async function ensureDirectory(files: Files, path: string): Promise<void> {
+async function ensureDirectory(files: Files, path: string, access: Access): Promise<void> {
   if ((await files.kind(path)) === 'directory') return
   const parent = parentOf(path)
-  if (parent !== path) await ensureDirectory(files, parent)
+  if (parent !== path) await ensureDirectory(files, parent, access)
   try {
-    await files.makeDirectory(path)
+    await files.makeDirectory(path, access)
   } catch (error) {
     // Another program may have made it in the meantime.
     if ((await files.kind(path)) !== 'directory') throw error
@@ -70,9 +71,9 @@ async function ensureDirectory(files: Files, path: string): Promise<void> {
 const aside = (path: string) => `${path}.new`
 const encode = (content: Uint8Array | string) => (typeof content === 'string' ? new TextEncoder().encode(content) : content)
 
-async function writeAside(files: Files, path: string, content: Uint8Array | string): Promise<void> {
-  await ensureDirectory(files, parentOf(path))
-  await files.write(aside(path), encode(content))
+async function writeAside(files: Files, path: string, content: Uint8Array | string, access: Access): Promise<void> {
+  await ensureDirectory(files, parentOf(path), access)
+  await files.write(aside(path), encode(content), access)
   await files.sync(aside(path))
 }
 
@@ -81,31 +82,37 @@ async function replace(files: Files, path: string): Promise<void> {
   await files.syncDirectory(parentOf(path))
 }
 
-/**
- * Replaces files, each whole or not at all. All are written aside and synced before the first takes its place, so that a
- * full disk leaves every earlier one as it was; then each rename is made to last. `whole` is told once all are written,
- * before the first is in its place. Refuses `file-write`.
- */
-export async function saveTogether(files: Files, contents: Readonly<Record<string, Uint8Array | string>>, whole = () => {}): Promise<void> {
-  const paths = Object.keys(contents)
-  const each = async (work: (path: string) => Promise<void>) => {
-    for (const path of paths) {
-      try {
-        await work(path)
-      } catch (error) {
-        // What could not be written cannot always be removed either, such as a path below a file.
-        for (const other of paths) await files.remove(aside(other)).catch(() => {})
-        refuseUnwritten(error, path)
-      }
-    }
-  }
-  await each((path) => writeAside(files, path, contents[path]))
-  whole()
-  await each((path) => replace(files, path))
+export type SaveOptions = {
+  /** Told once all are written aside, before the first is in its place. */
+  whole?: () => void | Promise<void>
+  /** What a run leaves is its owner's, unless said otherwise. */
+  access?: Access
 }
 
-export function saveFile(files: Files, path: string, content: Uint8Array | string, whole?: () => void): Promise<void> {
-  return saveTogether(files, { [path]: content }, whole)
+/**
+ * Replaces files, each whole or not at all. All are written aside and synced before the first takes its place, so that a
+ * full disk leaves every earlier one as it was; then each rename is made to last. Refuses `file-write`.
+ */
+export async function saveTogether(
+  files: Files, contents: Readonly<Record<string, Uint8Array | string>>, { whole, access = 'owner' }: SaveOptions = {},
+): Promise<void> {
+  const paths = Object.keys(contents)
+  const attempt = async (path: string, work: () => void | Promise<void>) => {
+    try {
+      await work()
+    } catch (error) {
+      // What could not be written cannot always be removed either, such as a path below a file.
+      for (const other of paths) await files.remove(aside(other)).catch(() => {})
+      refuseUnwritten(error, path)
+    }
+  }
+  for (const path of paths) await attempt(path, () => writeAside(files, path, contents[path], access))
+  if (whole) await attempt(paths[0], whole)
+  for (const path of paths) await attempt(path, () => replace(files, path))
+}
+
+export function saveFile(files: Files, path: string, content: Uint8Array | string, options?: SaveOptions): Promise<void> {
+  return saveTogether(files, { [path]: content }, options)
 }
 
 /** Adds text to the end of a file and makes it last. Refuses `file-write`. */
@@ -115,5 +122,21 @@ export async function appendText(files: Files, path: string, text: string): Prom
     await files.sync(path)
   } catch (error) {
     refuseUnwritten(error, path)
+  }
+}
+
+/** Moves files from one directory to another that is made for them, each with the directories above it; they outlast a power cut. */
+export async function moveFiles(files: Files, names: readonly string[], from: string, to: string): Promise<void> {
+  const pairs = names.map((name) => [joinPath(from, name), joinPath(to, name)] as const)
+  try {
+    for (const [source, target] of pairs) {
+      await ensureDirectory(files, parentOf(target), 'owner')
+      await files.rename(source, target)
+    }
+    // A file that is in two places is safe; one that is in none is lost: so where they went comes first.
+    const directories = [1, 0].flatMap((side) => pairs.map((pair) => parentOf(pair[side])))
+    for (const directory of new Set(directories)) await files.syncDirectory(directory)
+  } catch (error) {
+    refuseUnwritten(error, from)
   }
 }

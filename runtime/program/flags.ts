@@ -16,10 +16,10 @@ function takeValue(written: string, value: string | undefined, inline: boolean):
   return value === undefined || another ? refuse('flag-missing', written, 'a value', value ?? 'none') : value
 }
 
-/** `--name value`, `--name=value`, `-h`, and words beside them; `--` ends the flags. Refuses `flag-unknown`, `flag-value`, `flag-missing`, `flag-extra`. */
-export function parseFlags(table: FlagTable, args: readonly string[], wordsMax: number): Flags {
+/** What was written, without defaults. */
+function scanFlags(table: FlagTable, args: readonly string[], wordsMax: number): Flags {
   const known: FlagTable = { ...table, help: HELP }
-  const values: Record<string, string | boolean | undefined> = Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.default]))
+  const values: Record<string, string | boolean | undefined> = {}
   const words: string[] = []
   for (let index = 0; index < args.length; index++) {
     const arg = args[index]
@@ -40,6 +40,20 @@ export function parseFlags(table: FlagTable, args: readonly string[], wordsMax: 
   }
   if (words.length > wordsMax) refuse('flag-extra', 'command', `at most ${wordsMax} words beside the flags`, words.join(' '))
   return { values, words }
+}
+
+/**
+ * `--name value`, `--name=value`, `-h`, and words beside them; `--` ends the flags. Refuses `flag-unknown`, `flag-value`,
+ * `flag-missing`, `flag-extra`.
+ */
+export function parseFlags(table: FlagTable, args: readonly string[], wordsMax: number): Flags {
+  const { values, words } = scanFlags(table, args, wordsMax)
+  return { values: { ...Object.fromEntries(Object.entries(table).map(([name, flag]) => [name, flag.default])), ...values }, words }
+}
+
+/** The flags that stand there, whatever they say. */
+export function listWritten(table: FlagTable, args: readonly string[], wordsMax: number): ReadonlySet<string> {
+  return new Set(Object.keys(scanFlags(table, args, wordsMax).values))
 }
 
 const COLUMN = 30

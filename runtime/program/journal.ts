@@ -18,6 +18,9 @@ function measureEvery({ evalEvery, clients }: RunSettings, { scheme, steps }: Co
   return evalEvery === undefined ? Math.ceil(steps / 8) : evalEvery * stepsPerRound(scheme, clients)
 }
 
+/** Where the metrics go. `claim` makes room there before the first file is replaced, and gives the line that says so. */
+export type Place = { path: string; claim(): Promise<string | null> }
+
 export class Journal {
   /** Rounds in the last checkpoint; none before the first. */
   savedRound: number | undefined
@@ -32,7 +35,7 @@ export class Journal {
   /** Steps done by each client. */
   private done: number[]
 
-  private constructor(host: ProgramHost, prepared: Prepared, contract: Contract, path: string, before: Measured) {
+  private constructor(host: ProgramHost, prepared: Prepared, contract: Contract, { path, claim }: Place, before: Measured) {
     this.host = host
     this.prepared = prepared
     this.contract = contract
@@ -41,13 +44,16 @@ export class Journal {
     this.before = before
     this.progress = createProgress(host.terminal.screen, host.clock.now)
     this.done = contract.cuts.map(() => 0)
-    this.metrics = new Metrics(host.files, path, schemeOf(contract).turns, [])
+    this.metrics = new Metrics(host.files, path, schemeOf(contract).turns, [], async () => {
+      const line = await claim()
+      if (line !== null) this.note(line)
+    })
   }
 
   /** Measures the set that the run begins with. */
-  static async open(host: ProgramHost, prepared: Prepared, contract: Contract, path: string): Promise<Journal> {
+  static async open(host: ProgramHost, prepared: Prepared, contract: Contract, place: Place): Promise<Journal> {
     const before = prepared.validation.sequences.length > 0 ? await prepared.evaluateInitial() : UNMEASURED
-    return new Journal(host, prepared, contract, path, before)
+    return new Journal(host, prepared, contract, place, before)
   }
 
   /** Takes over what the metrics hold of the rounds before a resumed run. */
@@ -56,7 +62,7 @@ export class Journal {
     this.done = this.done.map((_, client) => run.done(client))
     const events = await readMetrics(files, this.path)
     const kept = events.filter((event) => (event.event === 'step' ? event.round < run.done(event.client) : event.round <= run.firstStep))
-    this.metrics = new Metrics(files, this.path, schemeOf(this.contract).turns, kept)
+    this.metrics = new Metrics(files, this.path, schemeOf(this.contract).turns, kept, async () => {})
     this.savedRound = run.firstStep
     this.note(`going on from round ${run.firstStep} of ${this.contract.steps}`)
   }

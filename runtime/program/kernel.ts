@@ -5,6 +5,7 @@ import type { Files } from '../host/files.ts'
 import { calibrate } from '../kernel/calibrate.ts'
 import type { Kernel, KernelBuild, Tile } from '../kernel/load.ts'
 import { TILES, loadKernel, openPack, packKernel } from '../kernel/load.ts'
+import { compileModule, isValidModule } from '../kernel/wasm.ts'
 import type { StageOptions } from '../model/plan.ts'
 import { readBytes, saveFile } from './files.ts'
 import type { ProgramHost } from './host.ts'
@@ -18,7 +19,7 @@ export const STAGE_SETTINGS = ['threads', 'dtype'] as const
 type KernelSettings = Pick<Settings, (typeof KERNEL_SETTINGS)[number]> & Partial<Pick<Settings, 'threads' | 'dtype' | 'recompute'>>
 
 function compileShared(files: Files, build: KernelBuild): Promise<WebAssembly.Module> {
-  return readBytes(files, files.asset(`kerf.${build}.shared.wasm`)).then((bytes) => WebAssembly.compile(bytes))
+  return readBytes(files, files.asset(`kerf.${build}.shared.wasm`)).then(compileModule)
 }
 
 type TileCache = Readonly<Record<string, unknown>>
@@ -35,7 +36,7 @@ async function readCache(files: Files, file: string | undefined): Promise<TileCa
 
 /** Where nothing may be written, the next call measures again. */
 async function writeCache(files: Files, file: string | undefined, cache: TileCache): Promise<void> {
-  if (file !== undefined) await saveFile(files, file, JSON.stringify(cache)).catch(() => {})
+  if (file !== undefined) await saveFile(files, file, JSON.stringify(cache), { access: 'habit' }).catch(() => {})
 }
 
 function cacheKey({ processor, platform, name, version }: Engine, build: KernelBuild, wasmBytes: number): string {
@@ -58,7 +59,7 @@ async function chooseTile({ files, engine, clock }: ProgramHost, kernel: Kernel,
 async function chooseBuild({ files, engine }: ProgramHost, { build, profile }: KernelSettings, notes: string[]): Promise<KernelBuild> {
   if (profile === 'strict') return build === 'auto' ? 'simd' : build
   if (build !== 'auto') refuse('flag-build', '--build', 'auto with --profile fast', build)
-  if (WebAssembly.validate(await readBytes(files, files.asset('kerf.relaxed.wasm')))) return 'relaxed'
+  if (isValidModule(await readBytes(files, files.asset('kerf.relaxed.wasm')))) return 'relaxed'
   notes.push(`--profile fast: this host has no relaxed SIMD (${engine.name} ${engine.version}); strict instead`)
   return 'simd'
 }

@@ -128,6 +128,15 @@ export const clientNumber: Kind<number | null> = {
   check: (value, field, got) => (value === null ? null : integer(0).check(value, field, got)),
 }
 
+/** A machine's address or name to listen on; an IPv6 one may stand in brackets, as in a URL. */
+export const listenHost: Kind<string> = {
+  parse: (given) => given.replace(/^\[(.*)\]$/, '$1'),
+  check(value, field, got) {
+    const fine = typeof value === 'string' && value.trim() !== '' && !value.includes('%')
+    return fine ? value : refuse('serve-host', field, 'an address of this machine, without a zone, which no URL can carry', got)
+  },
+}
+
 /** A WebSocket's address. */
 export const address: Kind<string> = {
   parse: (given) => given,

@@ -39,15 +39,17 @@ export class Metrics {
   /** Devices take turns: lines stand in the order of work. */
   private readonly inTurns: boolean
   private kept: readonly MetricsEvent[] | null
+  private readonly begin: () => Promise<void>
   /** By round and client: a device that comes back does some steps again. */
   private pending = new Map<string, StepEvent>()
 
-  /** Nothing is written before the first flush, which replaces the file by `kept` and what came since. */
-  constructor(files: Files, path: string, inTurns: boolean, kept: readonly MetricsEvent[]) {
+  /** Nothing is written before the first flush, which calls `begin` and replaces the file by `kept` and what came since. */
+  constructor(files: Files, path: string, inTurns: boolean, kept: readonly MetricsEvent[], begin: () => Promise<void>) {
     this.files = files
     this.path = path
     this.inTurns = inTurns
     this.kept = kept
+    this.begin = begin
     kept.forEach((event) => this.remember(event))
   }
 
@@ -81,7 +83,7 @@ export class Metrics {
     events.forEach((event) => this.remember(event))
     const { kept } = this
     this.kept = null
-    if (kept) await saveFile(this.files, this.path, formatLines([...kept, ...events]))
+    if (kept) await saveFile(this.files, this.path, formatLines([...kept, ...events]), { whole: this.begin })
     else if (events.length > 0) await appendText(this.files, this.path, formatLines(events))
   }
 }

@@ -1,5 +1,7 @@
 /** The command line: `kerf COMMAND [flags]`. Exit 0 success, 1 the run failed, 2 the call was wrong. */
 import { KerfError } from '../error.ts'
+import type { Terminal } from '../host/terminal.ts'
+import { printable, printableLines } from '../text/printable.ts'
 import type { Command } from './command.ts'
 import { benchCommand } from './command/bench.ts'
 import { evaluateCommand } from './command/eval.ts'
@@ -9,7 +11,8 @@ import { joinCommand } from './command/join.ts'
 import { planCommand } from './command/plan.ts'
 import { serveCommand } from './command/serve.ts'
 import { trainCommand } from './command/train.ts'
-import { formatHelp, parseFlags } from './flags.ts'
+import { nameFailure } from './failure.ts'
+import { formatHelp, listWritten, parseFlags } from './flags.ts'
 import type { ProgramHost } from './host.ts'
 import { SETTINGS, flagTable, readSettings } from './settings.ts'
 
@@ -20,7 +23,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 
 const OK = 0, FAILED = 1, WRONG = 2
 /** Codes of a run that failed through no fault of the call. */
-const FAILURES = new Set(['join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-write', 'join-lost', 'kernel.abi', 'server', 'device', 'executor'])
+const FAILURES = new Set([
+  'join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-read', 'file-write', 'join-lost', 'join-refused', 'kernel.abi',
+  'memory', 'wasm', 'host', 'server', 'device', 'executor',
+])
 
 function overview(): string {
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
@@ -36,30 +42,42 @@ async function dispatch(host: ProgramHost, args: readonly string[]): Promise<num
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!command) {
-    terminal.screen.write(`kerf: expected a command of ${Object.keys(COMMANDS).join(', ')}, got "${name}"\n`)
+    terminal.screen.write(`kerf: ${printable(`expected a command of ${Object.keys(COMMANDS).join(', ')}, got "${name}"`)}\n`)
     return WRONG
   }
   const { word, summary } = command
   const table = flagTable(command)
-  const flags = parseFlags(table, rest, word === undefined ? 0 : 1)
+  const words = word === undefined ? 0 : 1
+  const flags = parseFlags(table, rest, words)
   if (flags.values.help === true) {
     const place = word === undefined ? '' : ` ${(SETTINGS[word] as { value?: string }).value}`
     terminal.print(formatHelp(`kerf ${name}${place} [flags]`, summary, table))
-  } else await command.run(readSettings(command, flags), { host, line: `kerf ${args.join(' ')}` })
+  } else await command.run(readSettings(command, flags, listWritten(table, rest, words)), { host, line: `kerf ${args.join(' ')}` })
   return OK
 }
 
-/** Runs one command to its end; resolves to the exit code. What is refused is said in one line. */
+/** Results hold names that others chose: none of them reaches a terminal as a control. */
+function guardPrint(host: ProgramHost): ProgramHost {
+  return { ...host, terminal: { ...host.terminal, print: (text) => host.terminal.print(printableLines(text)) } }
+}
+
+/** Says why a program ends, in one line where that is no fault of its own; gives the exit code. */
+export function tellFailure({ screen }: Terminal, thrown: unknown): number {
+  const error = nameFailure(thrown)
+  if (error instanceof KerfError) {
+    screen.write(`kerf: ${printable(error.message)}\n`)
+    return FAILURES.has(error.code) ? FAILED : WRONG
+  }
+  // Where it happened is what helps.
+  screen.write(`kerf: ${printableLines(String(error instanceof Error ? error.stack : error))}\n`)
+  return FAILED
+}
+
+/** Runs one command to its end; resolves to the exit code. */
 export async function runProgram(host: ProgramHost, args: readonly string[]): Promise<number> {
   try {
-    return await dispatch(host, args)
+    return await dispatch(guardPrint(host), args)
   } catch (error) {
-    const { screen } = host.terminal
-    if (error instanceof KerfError) {
-      screen.write(`kerf: ${error.message.replaceAll('\n', ' ')}\n`)
-      return FAILURES.has(error.code) ? FAILED : WRONG
-    }
-    screen.write(`kerf: ${error instanceof Error ? error.stack : String(error)}\n`)
-    return FAILED
+    return tellFailure(host.terminal, error)
   }
 }

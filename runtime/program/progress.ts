@@ -3,6 +3,7 @@
  * file, a pipe, a CI log): a plain line at the start, then every tenth of the work or every few seconds, and at the end.
  */
 import type { Screen } from '../host/terminal.ts'
+import { printable } from '../text/printable.ts'
 
 export type Progress = {
   /**
@@ -86,11 +87,6 @@ function formatClock(ms: number): string {
   const minutes = Math.floor(seconds / 60)
   if (minutes < 60) return `${minutes}:${pair(seconds % 60)}`
   return `${Math.floor(minutes / 60)}:${pair(minutes % 60)}:${pair(seconds % 60)}`
-}
-
-/** Without control characters: a label with a newline or an escape must not move the cursor. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ')
 }
 
 /** As much of `text` as surely fits `columns` cells: any character from U+1100 on may be two cells wide, and a wrapped line could not be redrawn. */

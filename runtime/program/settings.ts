@@ -9,13 +9,15 @@ import { LABELS_MAX } from '../data/labels.ts'
 import { THREADS_MAX } from '../model/plan.ts'
 import { PRESETS } from '../bench/presets.ts'
 import { SCHEDULERS, SCHEDULER_DEFAULT } from '../split/schedule.ts'
-import { SCHEME_DEFAULT, SCHEME_NAMES } from '../split/scheme.ts'
+import type { SchemeName } from '../split/scheme.ts'
+import { SCHEME_DEFAULT, SCHEME_NAMES, schemeOf } from '../split/scheme.ts'
 import { CODECS } from '../wire/codec.ts'
 import type { Kept } from './kept.ts'
 import type { Flags, FlagTable } from './flags.ts'
 import type { Kind } from './kinds.ts'
 import {
-  address, alpha, blocks, choice, clientNumber, integer, names, number, partitionText, rank, schemes, size, switched, targets, text,
+  address, alpha, blocks, choice, clientNumber, integer, listenHost, names, number, partitionText, rank, schemes, size, switched,
+  targets, text,
 } from './kinds.ts'
 
 /** Numeric profiles, and the strict one's builds. */
@@ -95,7 +97,7 @@ export const SETTINGS = {
   resume: { ...switched, default: false, help: 'go on from the checkpoint in --out', kept: null },
   json: { ...switched, default: false, help: 'print the result as JSON', kept: null },
 
-  host: { ...text, value: 'ADDRESS', default: '127.0.0.1', help: 'address to listen on', kept: null },
+  host: { ...listenHost, value: 'ADDRESS', default: '127.0.0.1', help: 'address to listen on', kept: null },
   port: { ...integer(0, 65535), value: 'PORT', default: '7700', help: 'port to listen on; 0 takes a free one', kept: null },
   joinSeconds: { ...number({ above: 0 }), value: 'S', default: '600', help: 'how long to wait for all devices', kept: null },
   address: { ...address, value: 'ws://HOST:PORT', help: 'the server', kept: null },
@@ -153,20 +155,65 @@ function parseWritten(name: SettingName, takes: Takes, written: string | boolean
   return setting.check(setting.parse(String(written)), field, String(written))
 }
 
-/** The record that flags make; refuses by its flag what is out of range. */
-export function readSettings(takes: Takes, flags: Flags): Settings {
-  const written = (name: SettingName) => (name === takes.word ? flags.words[0] : flags.values[flagOf(name)])
-  return Object.fromEntries(takes.names.map((name) => [name, parseWritten(name, takes, written(name))])) as Settings
+/** A setting that says nothing beside another: one that is given, or that has such a value. */
+type Override = { name: SettingName; expected: string; by(given: ReadonlySet<string>, settings: Partial<Settings>): boolean }
+
+const beside = (name: SettingName, other: SettingName, why: string): Override => (
+  { name, expected: `no --${flagOf(other)} beside it, ${why}`, by: (given) => given.has(other) })
+
+/** Whether a trait holds for each scheme that is asked for. */
+function allSchemes({ scheme = 'all' }: Partial<Settings>, trait: (name: SchemeName) => boolean): boolean {
+  return (scheme === 'all' ? SCHEME_NAMES : scheme).every(trait)
 }
 
-/** The record that an embedding program's object makes, defaults filled in; refuses `settings.NAME` out of range, and names that are none. */
+const hasNoOrder = (scheme: SchemeName) => schemeOf({ scheme }).models === 'none' || schemeOf({ scheme }).turns
+const schemesWith = (trait: (name: SchemeName) => boolean) => SCHEME_NAMES.filter(trait).join(', ')
+const ADAPTER_SHAPE = 'which brings its own rank, alpha and targets'
+
+/** Both given are refused, as one of them would be passed over in silence. A test walks over them. */
+export const OVERRIDES: readonly Override[] = [
+  beside('rank', 'adapter', ADAPTER_SHAPE), beside('alpha', 'adapter', ADAPTER_SHAPE), beside('targets', 'adapter', ADAPTER_SHAPE),
+  beside('epochs', 'steps', 'which says how long a run is'),
+  beside('preset', 'model', 'as each is a model'),
+  beside('labelsCount', 'labels', 'which are counted'),
+  {
+    name: 'scheduler', expected: `a scheme in which devices wait for the server, one of ${schemesWith((scheme) => !hasNoOrder(scheme))}`,
+    by: (_, settings) => allSchemes(settings, hasNoOrder),
+  },
+  {
+    name: 'codec', expected: `a scheme in which activations travel, one of ${schemesWith((scheme) => !schemeOf({ scheme }).whole)}`,
+    by: (_, settings) => allSchemes(settings, (scheme) => schemeOf({ scheme }).whole),
+  },
+]
+
+/** Refuses `flag-override`. `given` holds names of settings, `fieldOf` says how each was. */
+function checkOverrides(given: ReadonlySet<string>, settings: Settings, fieldOf: (name: SettingName) => string): Settings {
+  for (const { name, expected, by } of OVERRIDES) {
+    if (given.has(name) && by(given, settings)) refuse('flag-override', fieldOf(name), expected, String(settings[name]))
+  }
+  return settings
+}
+
+/** The record that flags make, those that were written named; refuses by its flag what is out of range or passed over. */
+export function readSettings(takes: Takes, flags: Flags, writtenFlags: ReadonlySet<string> = new Set()): Settings {
+  const written = (name: SettingName) => (name === takes.word ? flags.words[0] : flags.values[flagOf(name)])
+  const settings = Object.fromEntries(takes.names.map((name) => [name, parseWritten(name, takes, written(name))])) as Settings
+  const given = takes.names.filter((name) => writtenFlags.has(flagOf(name)))
+  return checkOverrides(new Set(given), settings, (name) => `--${flagOf(name)}`)
+}
+
+/**
+ * The record that an embedding program's object makes, defaults filled in; refuses `settings.NAME` out of range or passed
+ * over, and names that are none.
+ */
 export function makeSettings(takes: Takes, given: Partial<Settings>): Settings {
   const values: Readonly<Record<string, unknown>> = given
   const stray = Object.keys(values).find((name) => !(takes.names as readonly string[]).includes(name))
   if (stray !== undefined) refuse('settings-unknown', `settings.${stray}`, takes.names.join(', '), stray)
-  return Object.fromEntries(takes.names.map((name) => {
+  const settings = Object.fromEntries(takes.names.map((name) => {
     const value = values[name], field = `settings.${name}`
     if (value !== undefined) return [name, settingOf(name, takes).check(value, field, value)]
     return [name, parseWritten(name, takes, takes.defaults?.[name] ?? settingOf(name, takes).default)]
   })) as Settings
+  return checkOverrides(new Set(Object.keys(values).filter((name) => values[name] !== undefined)), settings, (name) => `settings.${name}`)
 }

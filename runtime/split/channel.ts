@@ -9,6 +9,7 @@ import { decodeFrame, encodeFrame } from '../wire/frame.ts'
 import type { TensorInput } from '../wire/safetensors.ts'
 import { bodyBytesMax } from './contract.ts'
 import type { Link } from '../host/network.ts'
+import { tellError } from './told.ts'
 
 export type Identity = { run: number; client: number; epoch: number }
 export type Message = { round?: number; step?: number; tensors?: readonly TensorInput[]; metadata?: Readonly<Record<string, string>> }
@@ -38,8 +39,9 @@ export class Channel {
     this.link.send(bytes)
   }
 
-  /** Sends an error frame, short enough for its limit even where every character is escaped. */
-  sendError({ code, field, message }: KerfError): void {
+  /** Sends an error frame with what may be told, short enough for its limit even where every character is escaped. */
+  sendError(error: KerfError): void {
+    const { code, field, message } = tellError(error)
     this.send('error', { metadata: { code, field: clip(field, FIELD_CHARS_MAX), message: clip(message, MESSAGE_CHARS_MAX) } })
   }
 

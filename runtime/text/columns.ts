@@ -1,4 +1,5 @@
 /** Text in columns: the first ones to the left, numbers to the right. */
+import { printable } from './printable.ts'
 
 const GAP = '  '
 
@@ -12,6 +13,6 @@ export function formatColumns(rows: readonly (readonly string[])[], left = 1): s
 
 /** A name for a table: no control characters, at most `width` characters, cut with `~`. */
 export function shortenName(name: string, width: number): string {
-  const text = name.replace(/\p{Cc}+/gu, ' ')
+  const text = printable(name)
   return text.length <= width ? text : `${text.slice(0, width - 1)}~`
 }

@@ -1,6 +1,6 @@
 /** Node's side of the ports: files, clock, terminal, workers, chance. Deno and Bun serve as Node here. */
 import { randomFillSync } from 'node:crypto'
-import { close, constants, fstat, fsync, open, read, stat, write } from 'node:fs'
+import { close, constants, fchmod, fstat, fsync, open, read, stat, write } from 'node:fs'
 import { appendFile, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
@@ -15,7 +15,7 @@ import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import type { Clock } from '../../runtime/host/clock.ts'
 import type { Engine } from '../../runtime/host/engine.ts'
-import type { ByteSource, FileKind, Files } from '../../runtime/host/files.ts'
+import type { Access, ByteSource, FileKind, Files } from '../../runtime/host/files.ts'
 import type { Link } from '../../runtime/host/network.ts'
 import type { Interrupts, Terminal } from '../../runtime/host/terminal.ts'
 import type { ThreadJob } from '../../runtime/kernel/load.ts'
@@ -65,7 +65,7 @@ function findCache(): string | undefined {
 
 const calls = {
   open: promisify(open), close: promisify(close), fstat: promisify(fstat), stat: promisify(stat), fsync: promisify(fsync),
-  read: promisify(read), write: promisify(write),
+  read: promisify(read), write: promisify(write), fchmod: promisify(fchmod),
 }
 
 function refuseDirectory(): never {
@@ -94,8 +94,16 @@ async function openSource(path: string): Promise<ByteSource> {
 /** One call of write takes less than 2 GiB. */
 const WRITE_BYTES_MAX = 1 << 30
 
-async function withDescriptor(path: string, flags: string | number, work: (descriptor: number) => Promise<void>): Promise<void> {
-  const descriptor = await calls.open(path, flags)
+/** The most that a user's mask may leave. */
+const MODES: Readonly<Record<Access, { file: number; directory: number }>> = {
+  owner: { file: 0o600, directory: 0o700 }, habit: { file: 0o666, directory: 0o777 },
+}
+const OTHERS = 0o077
+
+async function withDescriptor(
+  path: string, flags: string | number, work: (descriptor: number) => Promise<void>, mode?: number,
+): Promise<void> {
+  const descriptor = await calls.open(path, flags, mode)
   try {
     await work(descriptor)
   } finally {
@@ -109,6 +117,12 @@ async function writeAll(descriptor: number, bytes: Uint8Array): Promise<void> {
   }
 }
 
+/** A file that is there already keeps its mode when it is opened; some file systems have none to change. */
+async function takeFromOthers(descriptor: number): Promise<void> {
+  const { mode } = await calls.fstat(descriptor)
+  if (mode & OTHERS) await calls.fchmod(descriptor, MODES.owner.file).catch(() => {})
+}
+
 function kindOf(path: string): Promise<FileKind> {
   return calls.stat(path).then((status) => (status.isDirectory() ? 'directory' : 'file'), () => 'none')
 }
@@ -118,11 +132,14 @@ function createFiles(): Files {
     kind: kindOf,
     open: openSource,
     read: async (path) => new Uint8Array(await readFile(path)),
-    write: (path, bytes) => withDescriptor(path, 'w', (descriptor) => writeAll(descriptor, bytes)),
-    append: (path, bytes) => appendFile(path, bytes),
+    write: (path, bytes, access) => withDescriptor(path, 'w', async (descriptor) => {
+      if (access === 'owner') await takeFromOthers(descriptor)
+      await writeAll(descriptor, bytes)
+    }, MODES[access].file),
+    append: (path, bytes) => appendFile(path, bytes, { mode: MODES.owner.file }),
     sync: (path) => withDescriptor(path, constants.O_RDWR, (descriptor) => calls.fsync(descriptor)),
     rename,
-    makeDirectory: (path) => mkdir(path).then(() => {}),
+    makeDirectory: (path, access) => mkdir(path, MODES[access].directory),
     syncDirectory: (path) => withDescriptor(path, 'r', (descriptor) => calls.fsync(descriptor)),
     remove: (path) => rm(path, { force: true }),
     isSame: async (a, b) => (await realpath(a)) === (await realpath(b)),
@@ -205,6 +222,7 @@ const workers: ProgramHost['workers'] = {
       resolve()
     })
     worker.once('error', reject)
+    worker.once('exit', (exitCode) => reject(new Error(`expected a thread that lasts as long as the run, got exit code ${exitCode}`)))
   }),
   transfer: (value, buffers) => Comlink.transfer(value, buffers as ArrayBuffer[]),
 }
@@ -220,7 +238,10 @@ function revectorize(): void {
 /** A thread has neither: its program speaks for it. */
 const NONE: Pick<ProgramHost, 'interrupts' | 'network'> = {
   interrupts: { describe: () => {} },
-  network: { listen: () => Promise.reject(new Error('no network in a worker')), dial: async () => null },
+  network: {
+    listen: () => Promise.reject(new Error('no network in a worker')),
+    dial: async () => ({ miss: 'unreachable', said: 'no network in a worker' }),
+  },
 }
 
 /** This process, or a thread of it, as a host. */

@@ -1,5 +1,5 @@
 /** The command line's process. */
-import { runProgram } from '../../runtime/program/program.ts'
+import { runProgram, tellFailure } from '../../runtime/program/program.ts'
 import { createHost, watchInterrupts } from './host.ts'
 import { network } from './socket.ts'
 
@@ -10,6 +10,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(1)
 })
 process.stderr.on('error', () => {})
-process.exitCode = await runProgram(createHost({ interrupts: watchInterrupts(), network }), process.argv.slice(2))
+const host = createHost({ interrupts: watchInterrupts(), network })
+// What no call waits for, such as a stream that breaks.
+process.on('uncaughtException', (error) => process.exit(tellFailure(host.terminal, error)))
+process.exitCode = await runProgram(host, process.argv.slice(2))
 // Workers and sockets of a run that failed would keep the process alive.
 if (process.exitCode !== 0) process.exit()

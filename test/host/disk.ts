@@ -2,10 +2,10 @@
  * A disk in memory that forgets, when its power is cut, what was not synced: a file's bytes by `sync`, a directory's entries
  * by `syncDirectory`. Paths begin at `/`; a relative one lies below it.
  */
-import type { ByteSource, Files } from '../../runtime/host/files.ts'
+import type { Access, ByteSource, Files } from '../../runtime/host/files.ts'
 
-type File = { kind: 'file'; bytes: Uint8Array; lasting: Uint8Array }
-type Directory = { kind: 'directory'; entries: Map<string, Entry>; lasting: Map<string, Entry> }
+type File = { kind: 'file'; bytes: Uint8Array; lasting: Uint8Array; access: Access }
+type Directory = { kind: 'directory'; access: Access; entries: Map<string, Entry>; lasting: Map<string, Entry> }
 type Entry = File | Directory
 
 export type Disk = Files & {
@@ -19,19 +19,21 @@ export type Disk = Files & {
   place(path: string, bytes: Uint8Array): void
   /** The files below a directory, by path. */
   list(path: string): Map<string, Uint8Array>
+  /** Who may read each file and directory below a directory, by path. */
+  accesses(path: string): Map<string, Access>
   /** A disk with what lasts. `entries`: directories' entries survive unsynced, as some file systems write them first. */
   cut(survives?: 'synced' | 'entries'): Disk
 }
 
 const fail = (code: string): never => { throw Object.assign(new Error(code), { code }) }
 const partsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
-const makeFolder = (): Directory => ({ kind: 'directory', entries: new Map(), lasting: new Map() })
+const makeFolder = (access: Access = 'habit'): Directory => ({ kind: 'directory', access, entries: new Map(), lasting: new Map() })
 
 function revive(entry: Entry, survives: 'synced' | 'entries'): Entry {
-  if (entry.kind === 'file') return { kind: 'file', bytes: entry.lasting, lasting: entry.lasting }
+  if (entry.kind === 'file') return { ...entry, bytes: entry.lasting }
   const kept = survives === 'entries' ? entry.entries : entry.lasting
   const entries = new Map([...kept].map(([name, below]): [string, Entry] => [name, revive(below, survives)]))
-  return { kind: 'directory', entries, lasting: new Map(entries) }
+  return { ...entry, entries, lasting: new Map(entries) }
 }
 
 export function createDisk(root: Directory = makeFolder()): Disk {
@@ -54,12 +56,12 @@ export function createDisk(root: Directory = makeFolder()): Disk {
     await disk.beforeChange(call, path)
     work()
   }
-  const put = (path: string, bytes: Uint8Array) => {
+  const put = (path: string, bytes: Uint8Array, access: Access) => {
     const [above, name] = parent(path)
     const there = above.entries.get(name)
     if (there?.kind === 'directory') fail('EISDIR')
-    if (there?.kind === 'file') there.bytes = bytes
-    else above.entries.set(name, { kind: 'file', bytes, lasting: new Uint8Array(0) })
+    if (there?.kind === 'file') Object.assign(there, { bytes, access })
+    else above.entries.set(name, { kind: 'file', bytes, lasting: new Uint8Array(0), access })
   }
   const disk: Disk = {
     opened: new Set(), changes: 0, beforeChange: async () => {}, cache: undefined,
@@ -75,13 +77,13 @@ export function createDisk(root: Directory = makeFolder()): Disk {
       return source
     },
     read: async (path) => new Uint8Array(file(path).bytes),
-    write: (path, bytes) => change('write', path, () => put(path, bytes.slice())),
+    write: (path, bytes, access) => change('write', path, () => put(path, bytes.slice(), access)),
     append: (path, bytes) => change('append', path, () => {
       const before = find(path) === undefined ? new Uint8Array(0) : file(path).bytes
       const both = new Uint8Array(before.length + bytes.length)
       both.set(before)
       both.set(bytes, before.length)
-      put(path, both)
+      put(path, both, 'owner')
     }),
     sync: (path) => change('sync', path, () => {
       const entry = file(path)
@@ -94,10 +96,10 @@ export function createDisk(root: Directory = makeFolder()): Disk {
       below.entries.set(newName, entry)
       above.entries.delete(name)
     }),
-    makeDirectory: (path) => change('makeDirectory', path, () => {
+    makeDirectory: (path, access) => change('makeDirectory', path, () => {
       const [above, name] = parent(path)
       if (above.entries.has(name)) fail('EEXIST')
-      above.entries.set(name, makeFolder())
+      above.entries.set(name, makeFolder(access))
     }),
     syncDirectory: (path) => change('syncDirectory', path, () => {
       const entry = folder(path)
@@ -118,7 +120,7 @@ export function createDisk(root: Directory = makeFolder()): Disk {
         at.lasting.set(part, next)
         at = next.kind === 'directory' ? next : fail('ENOTDIR')
       }
-      const entry: File = { kind: 'file', bytes, lasting: bytes }
+      const entry: File = { kind: 'file', bytes, lasting: bytes, access: 'habit' }
       at.entries.set(parts.at(-1)!, entry)
       at.lasting.set(parts.at(-1)!, entry)
     },
@@ -127,6 +129,15 @@ export function createDisk(root: Directory = makeFolder()): Disk {
       const walk = (entry: Entry | undefined, at: string) => {
         if (entry?.kind === 'file') found.set(at, entry.bytes)
         else for (const [name, below] of [...(entry?.entries ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) walk(below, at === '' ? name : `${at}/${name}`)
+      }
+      walk(find(path), '')
+      return found
+    },
+    accesses(path) {
+      const found = new Map<string, Access>()
+      const walk = (entry: Entry | undefined, at: string) => {
+        if (entry !== undefined && at !== '') found.set(at, entry.access)
+        if (entry?.kind === 'directory') for (const [name, below] of entry.entries) walk(below, at === '' ? name : `${at}/${name}`)
       }
       walk(find(path), '')
       return found

@@ -38,11 +38,11 @@ export function createMemoryNetwork(): MemoryNetwork {
     listeners, links,
     async listen(options) {
       listeners.add(options)
-      return { address: `ws://${options.host}:${options.port}`, close: () => { listeners.delete(options) } }
+      return { address: `ws://${options.host}:${options.port}`, elsewhere: [], close: () => { listeners.delete(options) } }
     },
     async dial(url) {
       const options = [...listeners].find(({ host, port }) => url === `ws://${host}:${port}`)
-      if (!options) return null
+      if (!options) return { miss: 'unreachable', said: '' }
       const [near, far] = createLinkPair()
       links.add(near)
       options.attend(far)

@@ -1,10 +1,11 @@
 /** One table of settings: a flag has one meaning and one range in every command, and an object is held to the same. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseFlags } from '../../runtime/program/flags.ts'
+import { listWritten, parseFlags } from '../../runtime/program/flags.ts'
 import { COMMANDS } from '../../runtime/program/program.ts'
 import type { SettingName } from '../../runtime/program/settings.ts'
-import { SETTINGS, flagOf, flagTable, makeSettings, readSettings } from '../../runtime/program/settings.ts'
+import type { Settings } from '../../runtime/program/settings.ts'
+import { OVERRIDES, SETTINGS, flagOf, flagTable, makeSettings, readSettings } from '../../runtime/program/settings.ts'
 import { refusal } from '../refusal.ts'
 
 const read = (names: readonly SettingName[], ...args: string[]) => readSettings({ names }, parseFlags(flagTable({ names }), args, 0))
@@ -78,6 +79,45 @@ test('an object is held to the same ranges, and named as it came', () => {
     [{ steps: 3 }, `settings.steps: expected ${names.join(', ')}, got "steps"`],
   ]
   for (const [given, message] of cases) assert.is(refusal(() => makeSettings({ names }, given)).message, message)
+})
+
+/** A value for each setting that a rule names, and what else must stand beside it to break the rule. */
+const CLASHES: Readonly<Record<string, readonly [value: string, others: readonly string[], object: Partial<Settings>]>> = {
+  rank: ['8', ['--adapter', 'a'], { rank: 8, adapter: 'a' }], alpha: ['16', ['--adapter', 'a'], { alpha: 16, adapter: 'a' }],
+  targets: ['query,value', ['--adapter', 'a'], { targets: ['query', 'value'], adapter: 'a' }],
+  epochs: ['4', ['--steps', '3'], { epochs: 4, steps: 3 }], preset: ['tiny', ['--model', 'm'], { preset: 'tiny', model: 'm' }],
+  labelsCount: ['2', ['--labels', 'a,b'], { labelsCount: 2, labels: ['a', 'b'] }],
+  scheduler: ['longest-backward', ['--scheme', 'fl,sl,central'], { scheduler: 'longest-backward', scheme: ['fl', 'central'] }],
+  codec: ['f32', ['--scheme', 'central'], { codec: 'f32', scheme: ['fl'] }],
+}
+
+test('a setting that another one overrides is refused in every command that takes both, whatever it says', () => {
+  for (const { name } of OVERRIDES) {
+    const [value, others, object] = CLASHES[name]
+    const second = others[0].slice(2)
+    const commands = Object.entries(COMMANDS)
+      .filter(([, { names }]) => names.includes(name) && names.some((other) => flagOf(other) === second))
+    assert.ok(commands.length > 0, name)
+    for (const [command, takes] of commands) {
+      const table = flagTable(takes)
+      const readAll = (...args: string[]) => {
+        const words = takes.word === undefined ? [] : ['ws://localhost:1']
+        const all = [...words, ...args]
+        return readSettings(takes, parseFlags(table, all, words.length), listWritten(table, all, words.length))
+      }
+      const own = [`--${flagOf(name)}`, value]
+      for (const args of [[...own, ...others], [...others, ...own], [`${own[0]}=${value}`, ...others]]) {
+        const { code, message } = refusal(() => readAll(...args))
+        assert.is(code, 'flag-override', `${command} ${args.join(' ')}`)
+        assert.match(message, new RegExp(`^--${flagOf(name)}: expected .+, got "${value}"$`))
+      }
+      for (const args of [own, others, []]) readAll(...args)
+      const { code, message } = refusal(() => makeSettings(takes, object))
+      assert.is(code, 'flag-override')
+      assert.ok(message.startsWith(`settings.${name}: expected `), message)
+    }
+  }
+  makeSettings(COMMANDS.train, { scheduler: 'fifo', scheme: ['fl', 'kerf'], rank: 4, adapter: undefined })
 })
 
 test('flags are read as people write them', () => {

@@ -60,7 +60,6 @@ export const benchCommand = defineCommand({
     const { files, terminal, interrupts } = host
     const { preset, model } = settings
     const opened = await openProgramKernel(host, settings)
-    if (preset !== undefined && model !== undefined) refuse('flag-preset', '--preset', 'no --model beside it', model)
     for (const note of opened.notes) terminal.screen.write(`${note}\n`)
     interrupts.describe(() => 'interrupted, nothing measured in full')
     if (preset !== undefined) return measureSubject(host, opened, settings, { name: `BERT-${preset}`, config: presetConfig(preset), weights: drawWeights() })

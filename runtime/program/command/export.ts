@@ -1,7 +1,7 @@
 /** `kerf export`: a trained adapter for others, as a PEFT directory or folded into a whole model. */
 import { formatTokenizer } from '../../data/tokens.ts'
 import { refuse } from '../../error.ts'
-import type { Files } from '../../host/files.ts'
+import type { Access, Files } from '../../host/files.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import { formatConfig } from '../../model/config.ts'
 import { splitVector } from '../../model/layout.ts'
@@ -9,10 +9,12 @@ import type { MergeDtype } from '../../model/merge.ts'
 import { MERGE_DTYPES, mergeTensors } from '../../model/merge.ts'
 import { encodeAdapter, formatAdapterConfig } from '../../model/peft.ts'
 import { parseObject } from '../../object.ts'
+import { printable } from '../../text/printable.ts'
 import type { TensorInput } from '../../wire/safetensors.ts'
 import { encodeSafetensors } from '../../wire/safetensors.ts'
 import { defineCommand } from '../command.ts'
-import { isFile, readText, saveTogether } from '../files.ts'
+import { moveAsideFor } from '../earlier.ts'
+import { isFile, readText, saveFile } from '../files.ts'
 import { openProgramKernel } from '../kernel.ts'
 import type { Model } from '../model.ts'
 import { readTokenizerFiles } from '../model.ts'
@@ -23,13 +25,19 @@ import { TRAINED_SETTINGS, openTrained } from '../trained.ts'
 type Written = { file: string; bytes: number }
 type Contents = Readonly<Record<string, string | Uint8Array>>
 
+function encodeContents(contents: Contents): Record<string, Uint8Array> {
+  return Object.fromEntries(Object.entries(contents).map(([name, content]) => (
+    [name, typeof content === 'string' ? new TextEncoder().encode(content) : content])))
+}
+
 /** Writes files whole, one after another in their order; weights come last, so that a directory with weights is complete. */
-async function writeFiles(files: Files, directory: string, contents: Contents): Promise<Written[]> {
+async function writeFiles(
+  files: Files, directory: string, contents: Readonly<Record<string, Uint8Array>>, access: Access,
+): Promise<Written[]> {
   const written: Written[] = []
-  for (const [name, content] of Object.entries(contents)) {
-    const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
+  for (const [name, bytes] of Object.entries(contents)) {
     const file = joinPath(directory, name)
-    await saveTogether(files, { [file]: bytes })
+    await saveFile(files, file, bytes, { access })
     written.push({ file, bytes: bytes.length })
   }
   return written
@@ -101,8 +109,11 @@ export const exportCommand = defineCommand({
     try {
       const adapter = trained.adapter ?? refuse('export-adapter', '--adapter', 'a PEFT directory', 'none')
       await checkOut(files, out, trained.model, merge)
-      const contents = merge ? await mergedContents(files, trained, adapter, dtype) : adapterContents(trained, adapter)
-      const written = await writeFiles(files, out, contents)
+      const contents = encodeContents(merge ? await mergedContents(files, trained, adapter, dtype) : adapterContents(trained, adapter))
+      const moved = await moveAsideFor(files, out, contents)
+      if (moved !== null) terminal.screen.write(`${printable(moved)}\n`)
+      // A whole model is made to be handed on; an adapter is its owner's.
+      const written = await writeFiles(files, out, contents, merge ? 'habit' : 'owner')
       const lines = written.map(({ file, bytes }) => `${file}  ${bytes} bytes\n`)
       terminal.print(json ? `${JSON.stringify({ out, merged: merge, files: written })}\n` : lines.join(''))
     } finally {

@@ -23,6 +23,8 @@ import type { Settings } from '../settings.ts'
 
 const FRAME_BYTES_MAX = 1 << 30
 const HANDSHAKE_MS = 10_000
+/** Of a device that is to try once, or for a moment. */
+const HANDSHAKE_MS_MIN = 2000
 /** Refusals that pass: the server still holds the broken connection, or has left a silent device out until the next interval. */
 const PASSING = ['client-taken', 'deadline']
 
@@ -64,6 +66,8 @@ export const joinCommand = defineCommand({
     })
     const fit = { stage, memoryBytes: settings.memory }
     let welcomes = 0
+    const retryMs = 1000 * settings.retrySeconds
+    const timeoutMs = Math.max(HANDSHAKE_MS_MIN, Math.min(HANDSHAKE_MS, retryMs))
     await withModel(files, modelDirectory(files, settings.model), crc32c, async (model) => {
       const attend = async (link: Link) => {
         const before = welcomes
@@ -85,8 +89,8 @@ export const joinCommand = defineCommand({
         return { ended, welcomed: welcomes > before }
       }
       await keepConnected({
-        clock, entropy, attend, url, retryMs: 1000 * settings.retrySeconds, lost: () => progress.note('connection lost'),
-        dial: () => network.dial(url, { frameBytesMax: FRAME_BYTES_MAX, timeoutMs: HANDSHAKE_MS }),
+        clock, entropy, attend, url, retryMs, lost: () => progress.note('connection lost'),
+        dial: () => network.dial(url, { frameBytesMax: FRAME_BYTES_MAX, timeoutMs }),
       })
     })
     progress.end()

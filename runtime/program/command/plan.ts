@@ -35,8 +35,12 @@ async function makeInput(files: Files, settings: PlanSettings, model: PlannedMod
   const { batch, interval, codec, clients, lengths, labelsCount, memory: memoryBytes } = settings
   const longest = limitLength(settings.maxLength, model)
   if (lengths !== undefined && lengths > longest) refuse('flag-integer', '--lengths', `a whole number of 1 … ${longest}`, String(lengths))
+  const named = (await chooseLabels(files, settings, model))?.length
+  if (labelsCount !== undefined && named !== undefined && labelsCount !== named) {
+    refuse('labels-count', '--labels-count', `${named}, as many as the model or the adapter names`, labelsCount)
+  }
   return {
-    config, labels: labelsCount ?? (await chooseLabels(files, settings, model))?.length ?? LABELS_ASSUMED,
+    config, labels: labelsCount ?? named ?? LABELS_ASSUMED,
     adapter: await chooseLora(files, settings), cuts: fitCuts(settings, clients, config.layers),
     batch, tokens: lengths ?? longest, longest, interval, codec, stage, memoryBytes,
   }

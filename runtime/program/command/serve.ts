@@ -6,7 +6,7 @@ import { SCHEME_NAMES, schemeOf } from '../../split/scheme.ts'
 import { PRELUDE_BYTES } from '../../wire/limits.ts'
 import { defineCommand } from '../command.ts'
 import type { Connect } from '../conduct.ts'
-import { conduct } from '../conduct.ts'
+import { claimOut, conduct } from '../conduct.ts'
 import type { ProgramHost } from '../host.ts'
 import { writeReport } from '../output.ts'
 import type { Prepared } from '../run.ts'
@@ -40,8 +40,9 @@ function listen({ network, terminal }: ProgramHost, prepared: Prepared, place: P
       ...place, connectionsMax: contract.cuts.length + CONNECTIONS_SPARE, silenceMs: HELLO_MS, frameBytesMax: frameBytesMax(prepared, contract),
       attend: (link) => { void server.attend(link) },
     }).catch((error: unknown) => refusePlace(place, error))
-    const { address } = listener
-    terminal.screen.write(`listening on ${address} for ${contract.cuts.length} devices: kerf join ${address} --data FILE\n`)
+    const { address, elsewhere } = listener
+    const others = elsewhere.length > 0 ? `; from other machines ${elsewhere.join(' or ')}` : ''
+    terminal.screen.write(`listening on ${address} for ${contract.cuts.length} devices: kerf join ${address} --data FILE${others}\n`)
     return { failed: new Promise<never>(() => {}), close: () => listener.close() }
   }
 }
@@ -57,7 +58,9 @@ export const serveCommand = defineCommand({
       // A run of one client has no aggregation to start again from, so its states travel at each interval.
       const alone = schemeOf({ scheme }).pooled || clients === 1
       const contract = makeContract(prepared, scheme, settings.checkpointEvery ?? (alone ? interval : 0))
-      const report = await conduct(context.host, prepared, { contract, out, joinSeconds, connect: listen(context.host, prepared, settings) })
+      const claim = await claimOut(context.host, settings, [out])
+      const connect = listen(context.host, prepared, settings)
+      const report = await conduct(context.host, prepared, { contract, out, claim, joinSeconds, connect })
       await writeReport(context, prepared, [report])
     } finally {
       await prepared.close()

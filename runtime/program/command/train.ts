@@ -6,7 +6,8 @@ import type { Contract } from '../../split/contract.ts'
 import { batchSize, deviceSpec, fitDevice, shareThreads } from '../../split/spec.ts'
 import { defineCommand } from '../command.ts'
 import type { Connect } from '../conduct.ts'
-import { conduct } from '../conduct.ts'
+import { claimOut, conduct } from '../conduct.ts'
+import { describeFailure } from '../failure.ts'
 import type { ProgramHost } from '../host.ts'
 import { writeReport } from '../output.ts'
 import { joinPath } from '../path.ts'
@@ -38,7 +39,7 @@ function connectWorkers({ workers }: ProgramHost, { kernel, model, train, stage:
     const opened = shares.map((share, client) => {
       const name = `device ${client}`
       // A worker that fails does not come back, and a run without its data would not be the one asked for.
-      const stop = (error: Error) => fail(new KerfError('device', name, `${name}: ${error.message}`))
+      const stop = (error: unknown) => fail(new KerfError('device', name, `${name}: ${describeFailure(error)}`))
       const worker = workers.open(stop)
       void server.attend(worker.link)
       const job = {
@@ -65,10 +66,12 @@ export const trainCommand = defineCommand({
       const contracts = schemes.map((scheme) => makeContract(prepared, scheme, settings.checkpointEvery ?? 1))
       const shares = contracts.map((contract) => shareOut(prepared, contract))
       contracts.forEach((contract, index) => checkMemory(prepared, contract, shares[index]))
+      const places = schemes.map((scheme) => (schemes.length > 1 ? joinPath(settings.out, scheme) : settings.out))
+      const claim = await claimOut(host, settings, places)
       const reports = []
       for (const [index, contract] of contracts.entries()) {
-        const out = schemes.length > 1 ? joinPath(settings.out, contract.scheme) : settings.out
-        reports.push(await conduct(host, prepared, { contract, out, connect: connectWorkers(host, prepared, shares[index]) }))
+        const connect = connectWorkers(host, prepared, shares[index])
+        reports.push(await conduct(host, prepared, { contract, out: places[index], claim, connect }))
       }
       await writeReport(context, prepared, reports)
     } finally {

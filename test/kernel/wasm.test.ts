@@ -1,0 +1,58 @@
+/** A host without WebAssembly, with it forbidden, or without room: refused by name, not by whatever its engine throws. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { compileModule, createMemory, instantiateModule, isValidModule } from '../../runtime/kernel/wasm.ts'
+import { binaryOf } from '../kernels.ts'
+import { refusal, refusalOf } from '../refusal.ts'
+
+const whole = globalThis.WebAssembly
+
+/** Runs `work` on a host that has `part` in place of its WebAssembly. */
+async function withWasm(part: unknown, work: () => unknown): Promise<void> {
+  Object.defineProperty(globalThis, 'WebAssembly', { value: part, configurable: true, writable: true })
+  try {
+    await work()
+  } finally {
+    Object.defineProperty(globalThis, 'WebAssembly', { value: whole, configurable: true, writable: true })
+  }
+}
+
+test('none at all', () => withWasm(undefined, async () => {
+  const { message } = await refusalOf(compileModule(binaryOf('scalar')))
+  assert.is(message, 'host: expected WebAssembly, got "none: it is switched off, or this host has no such thing"')
+  for (const work of [() => createMemory(1, false), () => isValidModule(new Uint8Array(8))]) assert.is(refusal(work).code, 'wasm')
+}))
+
+test('forbidden by a policy, or by a host that knows less than the kernel asks', () => withWasm({
+  compile: () => Promise.reject(new EvalError("Refused to compile: 'unsafe-eval' is not allowed")), LinkError: whole.LinkError,
+  instantiate: () => Promise.reject(new whole.CompileError('invalid opcode 0xfd')),
+}, async () => {
+  const { code, message } = await refusalOf(compileModule(binaryOf('simd')))
+  assert.is(code, 'wasm')
+  assert.match(message, /^host: expected WebAssembly that compiles the kernel.*unsafe-eval/)
+  const memory = new whole.Memory({ initial: 1 })
+  assert.match((await refusalOf(instantiateModule({} as WebAssembly.Module, memory))).message, /invalid opcode/)
+}))
+
+test('no room: for a memory, an instance, a module', () => withWasm({
+  compile: () => Promise.reject(new RangeError('Out of memory')), LinkError: whole.LinkError,
+  instantiate: () => Promise.reject(new RangeError('Cannot allocate Wasm memory')),
+  Memory: class { constructor() { throw new RangeError('could not allocate memory') } },
+}, async () => {
+  const memory = new whole.Memory({ initial: 2 })
+  const refusals = [
+    await refusalOf(compileModule(binaryOf('simd'))), await refusalOf(instantiateModule({} as WebAssembly.Module, memory)),
+    refusal(() => createMemory(3, false)), refusal(() => createMemory(3, true)),
+  ]
+  for (const { code, message } of refusals) {
+    assert.is(code, 'memory')
+    assert.match(message, /^memory: expected room on this host for \d+ bytes, .*, got ".*(allocate|Out of memory)/)
+  }
+  assert.match(refusals[2].message, /for 196608 bytes/)
+}))
+
+test('a damaged binary', async () => {
+  assert.is((await refusalOf(compileModule(binaryOf('simd').subarray(0, 1000)))).code, 'wasm')
+})
+
+test.run()
