@@ -1,6 +1,6 @@
 /** `kerf infer`: the label of a text, or of each line that comes in. */
 import type { Dataset } from '../../data/dataset.ts'
-import { tokenizeDataset } from '../../data/dataset.ts'
+import { fitText, tokenizeDataset } from '../../data/dataset.ts'
 import { refuse } from '../../error.ts'
 import type { Terminal } from '../../host/terminal.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
@@ -32,7 +32,7 @@ async function openClassifier(host: ProgramHost, settings: Pick<Settings, (typeo
     return {
       classify(text, name) {
         if (text.trim() === '') refuse('infer-text', name, 'a text', 'an empty one')
-        const dataset: Dataset = { name, texts: [text], labelNames: labels, labels: new Int32Array(1) }
+        const dataset: Dataset = { name, texts: [fitText(text, name, settings.truncate)], labelNames: labels, labels: new Int32Array(1) }
         const { sequences } = tokenizeDataset(dataset, tokenizer, maxLength, settings.truncate)
         const probabilities = evaluator.classify(sequences[0], adapter?.vector)
         return labels.map((label, index) => ({ label, probability: probabilities[index] })).sort((a, b) => b.probability - a.probability)
