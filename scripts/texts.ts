@@ -17,7 +17,8 @@ import { KerfError, refuse } from '../runtime/error.ts'
 import { formatColumns } from '../runtime/text/columns.ts'
 import { formatHundredths } from '../runtime/text/quantity.ts'
 import type { Tokenizer } from '../runtime/data/tokens.ts'
-import { tokenizeDataset } from '../runtime/data/dataset.ts'
+import { tokenizeRows } from '../runtime/data/dataset.ts'
+import { namesOf } from '../runtime/data/rows.ts'
 import { createChecksum } from '../runtime/kernel/checksum.ts'
 import type { Kernel } from '../runtime/kernel/load.ts'
 import { initialVector } from '../runtime/model/initial.ts'
@@ -29,7 +30,7 @@ import type { FlagTable } from '../runtime/program/flags.ts'
 import { formatHelp, parseFlags } from '../runtime/program/flags.ts'
 import { KERNEL_SETTINGS, openProgramKernel } from '../runtime/program/kernel.ts'
 import type { Model } from '../runtime/program/model.ts'
-import { bundledData, limitLength, modelDirectory, openModel, openTokenizer, readDataset } from '../runtime/program/model.ts'
+import { bundledData, limitLength, modelDirectory, openModel, openTokenizer, readRows } from '../runtime/program/model.ts'
 import type { ProgramHost } from '../runtime/program/host.ts'
 import type { Settings } from '../runtime/program/settings.ts'
 import { flagTable, readSettings } from '../runtime/program/settings.ts'
@@ -160,7 +161,10 @@ async function prepare(
   const lora = await chooseLora(files, settings)
   const tokenizer = await openTokenizer(files, model)
   const maxLength = limitLength(settings.maxLength, model)
-  const read = async (file: string) => tokenizeDataset(await readDataset(files, file), tokenizer, maxLength, true).sequences
+  const read = async (file: string) => {
+    const rows = await readRows(files, file)
+    return tokenizeRows(rows, namesOf(rows), tokenizer, { maxLength, truncate: true }).sequences
+  }
   const bundled = bundledData(files)
   const all = await read(settings.data ?? bundled.validation)
   const drawn = permute(all.length, createRandom(seed, 'shuffle')).slice(0, wholeNumber('texts', texts, TEXTS_MAX))
@@ -187,7 +191,7 @@ async function main(args: readonly string[]): Promise<void> {
   const crc32c = createChecksum(kernel)
   const opened: Opened = settings.adapter === undefined
     ? { model: await openModel(files, modelDirectory(files, settings.model), crc32c), labels: [], adapter: null }
-    : await openTrained(files, settings, crc32c)
+    : await openTrained(files, { model: settings.model, adapter: settings.adapter, labels: undefined }, crc32c)
   try {
     const own = (name: keyof typeof OWN) => String(flags.values[name] ?? '')
     const words = { cut: own('cut'), codec: own('codec'), texts: own('texts'), shown: own('shown'), contexts: own('contexts') }

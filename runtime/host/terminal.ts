@@ -14,8 +14,8 @@ export type Terminal = {
   print(text: string): void
   /** Progress, notes and errors. */
   screen: Screen
-  /** Texts that come in, a line each, without their line ends. */
-  lines(): AsyncIterable<string>
+  /** The bytes that come in, in parts as they come. */
+  input(): AsyncIterable<Uint8Array>
   /** Whether a person types them. */
   isTyped: boolean
 }

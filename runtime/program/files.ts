@@ -4,6 +4,7 @@
  */
 import { KerfError, refuse } from '../error.ts'
 import type { Access, ByteSource, Files } from '../host/files.ts'
+import { decodeUtf8 } from '../text/utf8.ts'
 import { joinPath, parentOf } from './path.ts'
 
 function codeOf(error: unknown): string | undefined {
@@ -11,7 +12,7 @@ function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-function refuseUnread(error: unknown, path: string): never {
+export function refuseUnread(error: unknown, path: string): never {
   if (error instanceof KerfError) throw error
   const code = codeOf(error)
   if (code === 'ENOENT' || code === 'ENOTDIR') refuse('file-missing', path, 'a file', 'none')
@@ -40,12 +41,7 @@ export async function readBytes(files: Files, path: string): Promise<Uint8Array<
 
 /** A UTF-8 file; refuses bytes that are none. */
 export async function readText(files: Files, path: string): Promise<string> {
-  const bytes = await readBytes(files, path)
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    return refuse('file-utf8', path, 'UTF-8 text', 'other bytes')
-  }
+  return decodeUtf8(await readBytes(files, path), path)
 }
 
 /** A file read part by part; whoever opens it closes it. */

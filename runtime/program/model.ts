@@ -1,6 +1,6 @@
 /** Models, data and adapters as they lie in a host's files. */
-import type { Dataset, TokenizedDataset } from '../data/dataset.ts'
-import { parseDataset, tokenizeDataset } from '../data/dataset.ts'
+import type { Rows } from '../data/rows.ts'
+import { parseRows } from '../data/rows.ts'
 import type { Tokenizer, TokenizerFiles } from '../data/tokens.ts'
 import { createTokenizer } from '../data/tokens.ts'
 import { refuse } from '../error.ts'
@@ -85,17 +85,9 @@ export function bundledData(files: Files): { train: string; validation: string }
   return { train: files.asset('bundled/emotions/train.txt'), validation: files.asset('bundled/emotions/test.txt') }
 }
 
-export async function readDataset(files: Files, path: string, labels?: readonly string[]): Promise<Dataset> {
-  return parseDataset(path, await readText(files, path), { labels })
-}
-
-/** How a text may become tokens. */
-export type Limits = { maxLength: number; truncate: boolean }
-
-export async function readTokens(
-  files: Files, path: string, tokenizer: Tokenizer, labels: readonly string[], { maxLength, truncate }: Limits,
-): Promise<TokenizedDataset> {
-  return tokenizeDataset(await readDataset(files, path, labels), tokenizer, maxLength, truncate)
+/** Reads a data file once, as a pipe can be: names and tokens both come of these rows. */
+export async function readRows(files: Files, path: string): Promise<Rows> {
+  return parseRows(path, await readText(files, path))
 }
 
 /** Tokens of one text: as many as asked for, or fewer where the model has fewer positions. */

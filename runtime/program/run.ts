@@ -1,5 +1,7 @@
 /** A run of `kerf train` or `kerf serve` made ready: what its settings name, read and checked before any work is done. */
 import type { TokenizedDataset } from '../data/dataset.ts'
+import { tokenizeRows } from '../data/dataset.ts'
+import type { Rows } from '../data/rows.ts'
 import { longestOf } from '../data/sampler.ts'
 import { refuse } from '../error.ts'
 import type { Files } from '../host/files.ts'
@@ -19,14 +21,16 @@ import { SCHEDULER_STATIC } from '../split/schedule.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import type { ProgramHost } from './host.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from './kernel.ts'
-import { chooseLabels } from './labels.ts'
+import type { Head } from './labels.ts'
+import { checkHead, chooseLabels, nameHead, nameNewHead } from './labels.ts'
 import type { Model } from './model.ts'
 import {
-  bundledData, limitLength, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readDataset, readTokens,
+  bundledData, limitLength, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readRows,
 } from './model.ts'
 import { parentOf } from './path.ts'
 import type { Settings } from './settings.ts'
 import { chooseLora, fitCuts } from './shape.ts'
+import { readHead } from './trained.ts'
 
 /** Every setting of a run on the server's side, whatever the transport. */
 export const RUN_SETTINGS = [
@@ -43,7 +47,7 @@ export type Measured = Pick<Scores, 'accuracy' | 'loss' | 'macroF1'>
 /** Everything that a run's schemes share. Whoever makes it closes it. */
 export type Prepared = {
   settings: RunSettings
-  /** What computes, and what the host could not give. */
+  /** What computes, what the host could not give, and the order of a new head's rows. */
   kernelLines: readonly string[]
   kernel: Kernel
   /** How this process's stages are held and computed. */
@@ -83,8 +87,11 @@ async function readInitial(
   return vector
 }
 
+/** `texts`: who reads them. A server on the network needs none of its own. */
+export type RunPlace = { texts: 'here' | 'devices' }
+
 /** Reads everything that a run needs, refusing what is wrong before any work is done. */
-export async function prepareRun(host: ProgramHost, settings: RunSettings): Promise<Prepared> {
+export async function prepareRun(host: ProgramHost, settings: RunSettings, { texts }: RunPlace = { texts: 'here' }): Promise<Prepared> {
   const { files } = host
   const opened = await openProgramKernel(host, settings)
   const crc32c = createChecksum(opened.kernel)
@@ -92,8 +99,8 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
   const adapter = await chooseLora(files, settings)
   const model = await openModel(files, modelDirectory(files, settings.model), crc32c)
   try {
-    const { kernel, stage, lines: kernelLines } = opened
-    const data = await readData(files, settings, model)
+    const { kernel, stage } = opened
+    const { lines, ...data } = await readData(files, settings, model, texts)
     const { labels, validation } = data
     const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
     const initial = await readInitial(files, settings, kernel, model, layout, adapter, labels.length)
@@ -102,7 +109,7 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
     const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
     let first: Promise<Measured> | undefined
     return {
-      settings, kernelLines, kernel, stage, crc32c, model, ...data, adapter, layout, initial, evaluate,
+      settings, kernelLines: [...opened.lines, ...lines], kernel, stage, crc32c, model, ...data, adapter, layout, initial, evaluate,
       evaluateInitial: () => (first ??= evaluate(initial)),
       async close() {
         evaluator.stage.close()
@@ -115,23 +122,47 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
   }
 }
 
-async function readData(files: Files, settings: RunSettings, model: Model): Promise<Pick<Prepared, 'labels' | 'train' | 'validation'>> {
+const NO_DATA: TokenizedDataset = { sequences: [], labels: new Int32Array(0) }
+
+type Data = Pick<Prepared, 'labels' | 'train' | 'validation'> & { lines: readonly string[] }
+
+async function readData(files: Files, settings: RunSettings, model: Model, texts: RunPlace['texts']): Promise<Data> {
+  const headed = model.weights.has('classifier.weight')
+  const chosen = await chooseLabels(files, settings, model, headed)
   const bundled = bundledData(files)
-  const file = settings.data ?? bundled.train
-  const measured = settings.val ?? (settings.data === undefined ? bundled.validation : undefined)
-  const labels = await chooseLabels(files, settings, model) ?? (await readDataset(files, file)).labelNames
-  const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
+  // The bundled sentences stand in for what nobody has said, but not beside somebody's own names or model.
+  const alone = texts === 'devices' && (chosen !== undefined || settings.model !== undefined)
+  const file = settings.data ?? (alone ? undefined : bundled.train)
+  const measured = settings.val ?? (settings.data === undefined && !alone ? bundled.validation : undefined)
+  const rows = file === undefined ? undefined : await readRows(files, file)
+  const measuredRows = measured === undefined ? undefined : measured === file ? rows : await readRows(files, measured)
+  const head = settings.adapter !== undefined || headed ? await readHead(files, model, settings.adapter) : null
+  const { labels, lines } = nameRows(head, chosen, rows)
   const tokenizer = await openTokenizer(files, model)
-  return {
-    labels, train: await readTokens(files, file, tokenizer, labels, limits),
-    validation: measured === undefined ? { sequences: [], labels: new Int32Array(0) } : await readTokens(files, measured, tokenizer, labels, limits),
-  }
+  const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
+  const tokenize = (some: Rows | undefined) => (some ? tokenizeRows(some, labels, tokenizer, limits) : NO_DATA)
+  const data = { labels, lines, train: tokenize(rows), validation: tokenize(measuredRows) }
+  if (head) checkHead(head, labels)
+  return data
+}
+
+function nameRows(
+  head: Head | null, chosen: readonly string[] | undefined, data: Rows | undefined,
+): { labels: readonly string[]; lines: readonly string[] } {
+  if (chosen) return { labels: chosen, lines: [] }
+  if (head) return { labels: nameHead(head, chosen, data), lines: [] }
+  if (!data) return refuse('labels-unnamed', '--labels', 'names for the rows of the new head, or --data whose labels name them', 'neither')
+  const { labels, line } = nameNewHead(data)
+  return { labels, lines: [line] }
 }
 
 /** The contract of one scheme. `central` holds all data in one client and takes as many samples as all devices together. */
 export function makeContract({ settings, model, labels, train, adapter }: Prepared, scheme: SchemeName, checkpointEvery: number): Contract {
   const { clients, batch, steps, epochs, scheduler } = settings
   const layers = model.config.layers
+  if (steps === undefined && train.sequences.length === 0) {
+    refuse('flag-steps', '--steps', "each device's steps, since without --data there are no epochs to count", 'none')
+  }
   const perDevice = steps ?? Math.ceil((epochs * train.sequences.length) / (clients * batch))
   // One shared server set makes the order of its work part of the result.
   if (schemeOf({ scheme }).shared && scheduler !== SCHEDULER_STATIC) {

@@ -30,7 +30,7 @@ export const BUILDS = ['auto', 'simd', 'scalar'] as const
  */
 type Setting<T> = Kind<T> & { value?: string; default?: string | boolean; help: string; kept: keyof Kept | null }
 
-const DATA_HELP = 'labelled texts: lines of text;label, JSONL or CSV; without it the bundled sentences'
+const DATA_HELP = 'labelled texts: lines of text;label, JSON, CSV or TSV; without it the bundled sentences'
 
 export const SETTINGS = {
   scheme: {
@@ -60,7 +60,10 @@ export const SETTINGS = {
 
   data: { ...text, value: 'FILE', help: DATA_HELP, kept: 'dataCrc' },
   val: { ...text, value: 'FILE', help: 'data to measure on; without it the bundled test sentences', kept: null },
-  labels: { ...names, value: 'A,B,C', help: "label order, where neither the adapter's labels.json nor the model names any", kept: 'labels' },
+  labels: {
+    ...names, value: 'A,B,C', kept: 'labels',
+    help: "names of the head's rows in their order, where neither its adapter nor its model names any",
+  },
   labelsCount: { ...integer(1, LABELS_MAX), value: 'N', help: 'number of labels, where none are named', kept: null },
   maxLength: { ...integer(3, 8192), value: 'TOKENS', default: '128', help: 'tokens of one text, [CLS] and [SEP] included', kept: 'maxLength' },
   truncate: { ...switched, default: false, help: 'cut longer texts instead of refusing them', kept: 'truncate' },

@@ -1,4 +1,5 @@
 /** A model that has learnt its labels: the base with an adapter, or with a classifier of its own. What `eval`, `infer` and `export` open. */
+import type { Rows } from '../data/rows.ts'
 import { refuse } from '../error.ts'
 import type { Files } from '../host/files.ts'
 import type { Layout } from '../model/layout.ts'
@@ -9,9 +10,10 @@ import type { Crc32c } from '../wire/frame.ts'
 import { headerBytes, parseHeader } from '../wire/safetensors.ts'
 import { isFile, openSource } from './files.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS } from './kernel.ts'
-import { chooseLabels } from './labels.ts'
+import type { Head } from './labels.ts'
+import { checkHead, chooseLabels, nameHead } from './labels.ts'
 import type { Model } from './model.ts'
-import { modelDirectory, openModel, readAdapter, readAdapterConfig, readDataset } from './model.ts'
+import { modelDirectory, openModel, readAdapter, readAdapterConfig } from './model.ts'
 import { joinPath } from './path.ts'
 import type { Settings } from './settings.ts'
 
@@ -20,8 +22,8 @@ export const TRAINED_SETTINGS = ['model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS,
 /** An adapter of one model: `vector` [P] lies by `layout`. */
 export type TrainedAdapter = { directory: string; config: AdapterConfig; layout: Layout; vector: Float32Array }
 
-/** Without an adapter, the classifier is among the model's weights. `named` is false for labels that are numbers only: LABEL_0, LABEL_1, … */
-export type Trained = { model: Model; labels: readonly string[]; named: boolean; adapter: TrainedAdapter | null }
+/** Without an adapter, the classifier is among the model's weights. */
+export type Trained = { model: Model; labels: readonly string[]; adapter: TrainedAdapter | null }
 
 /** Where training leaves an adapter unless told otherwise: with one scheme, and with several. */
 const DEFAULT_ADAPTERS = ['out', joinPath('out', SCHEME_DEFAULT)]
@@ -35,8 +37,8 @@ async function findAdapter(files: Files): Promise<string | undefined> {
 export type TrainedOptions = Pick<Settings, 'model' | 'adapter' | 'labels'> & {
   /** A model without a classifier takes the adapter of a run in this directory. */
   fallback?: boolean
-  /** Names the labels where nothing else does. */
-  dataFile?: string
+  /** What the labels are for: it may call the rows of a head by their numbers. */
+  data?: Rows
 }
 
 /** Opens the model and its adapter; whoever opens it closes the model. Refuses what nobody has trained. */
@@ -55,26 +57,29 @@ async function openHead(files: Files, options: TrainedOptions, model: Model): Pr
   const directory = options.adapter ?? (options.fallback && !trained ? await findAdapter(files) : undefined)
   if (directory === undefined) {
     if (!trained) refuse('model-untrained', '--adapter', `a PEFT directory, since ${model.directory} has no classifier and so nothing was trained`, 'none')
-    return { ...(await nameLabels(files, options, model, undefined)), adapter: null }
+    return { labels: await nameLabels(files, options, model, undefined), adapter: null }
   }
   const config = await readAdapterConfig(files, directory)
-  const { labels, named } = await nameLabels(files, options, model, directory)
+  const labels = await nameLabels(files, options, model, directory)
   const layout = layoutOf(model.config, config, labels.length, 0, model.config.layers)
   const vector = await readAdapter(files, directory, model.config, config, layout, labels.length)
-  return { labels, named, adapter: { directory, config, layout, vector } }
+  return { labels, adapter: { directory, config, layout, vector } }
 }
 
 /** The names of the classifier's rows, as many as there are. */
 async function nameLabels(
-  files: Files, { labels: given, dataFile }: TrainedOptions, model: Model, adapter: string | undefined,
-): Promise<Pick<Trained, 'labels' | 'named'>> {
-  const head = adapter === undefined ? joinPath(model.directory, 'model.safetensors') : joinPath(adapter, 'adapter_model.safetensors')
-  const count = await countLabels(files, head)
-  const chosen = await chooseLabels(files, { labels: given, adapter }, model)
-  const labels = chosen ?? (dataFile === undefined ? undefined : (await readDataset(files, dataFile)).labelNames)
-  if (!labels) return { labels: Array.from({ length: count }, (_, index) => `LABEL_${index}`), named: false }
-  if (labels.length !== count) refuse('labels-count', 'labels', `${count} names, one for each row of the classifier in ${head}`, labels.join(','))
-  return { labels, named: true }
+  files: Files, { labels: given, data }: TrainedOptions, model: Model, adapter: string | undefined,
+): Promise<readonly string[]> {
+  const head = await readHead(files, model, adapter)
+  const labels = nameHead(head, await chooseLabels(files, { labels: given, adapter }, model), data)
+  checkHead(head, labels)
+  return labels
+}
+
+/** The classifier of an adapter, else of the model, which must have one. */
+export async function readHead(files: Files, model: Model, adapter: string | undefined): Promise<Head> {
+  const file = adapter === undefined ? joinPath(model.directory, 'model.safetensors') : joinPath(adapter, 'adapter_model.safetensors')
+  return { file, rows: await countLabels(files, file) }
 }
 
 const CLASSIFIER = /(^|\.)classifier\.(modules_to_save\.(default\.)?)?weight$/

@@ -16,7 +16,7 @@ import { createTokenizer } from '../../runtime/data/tokens.ts'
 import type { FlagTable } from '../../runtime/program/flags.ts'
 import { formatHelp, parseFlags } from '../../runtime/program/flags.ts'
 import { integer, names } from '../../runtime/program/kinds.ts'
-import { bundledData, modelDirectory, readDataset, readTokenizerFiles } from '../../runtime/program/model.ts'
+import { bundledData, modelDirectory, readRows, readTokenizerFiles } from '../../runtime/program/model.ts'
 import { createHost } from '../../targets/node/host.ts'
 import type { Case } from './cases.ts'
 import { listCases } from './cases.ts'
@@ -58,7 +58,7 @@ function readFlags(args: readonly string[]): Wanted | 'help' {
 async function readLengths({ model, lengths }: Wanted): Promise<number[]> {
   const { files } = createHost()
   const { encode } = createTokenizer(await readTokenizerFiles(files, modelDirectory(files, model)))
-  return (await readDataset(files, lengths ?? bundledData(files).train)).texts.map((text) => encode(text).length)
+  return (await readRows(files, lengths ?? bundledData(files).train)).rows.map(({ text }) => encode(text).length)
 }
 
 async function chooseCases(flags: Wanted): Promise<Case[]> {

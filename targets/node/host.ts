@@ -1,11 +1,10 @@
 /** Node's side of the ports: files, clock, terminal, workers, chance. Deno and Bun serve as Node here. */
 import { randomFillSync } from 'node:crypto'
-import { close, constants, fchmod, fstat, fsync, open, read, stat, write } from 'node:fs'
+import { close, constants, fchmod, fstat, fsync, open, read, readFile as readDescriptor, stat, write } from 'node:fs'
 import { appendFile, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -65,7 +64,7 @@ function findCache(): string | undefined {
 
 const calls = {
   open: promisify(open), close: promisify(close), fstat: promisify(fstat), stat: promisify(stat), fsync: promisify(fsync),
-  read: promisify(read), write: promisify(write), fchmod: promisify(fchmod),
+  read: promisify(read), write: promisify(write), fchmod: promisify(fchmod), readFile: promisify(readDescriptor),
 }
 
 function refuseDirectory(): never {
@@ -88,6 +87,19 @@ async function openSource(path: string): Promise<ByteSource> {
       }
       return buffer
     },
+  }
+}
+
+const DESCRIPTOR = /^\/(?:dev\/(?:fd\/(\d+)|stdin)|proc\/self\/fd\/(\d+))$/
+
+/** A descriptor that is a socket has a path that can't be opened: it is read as it is. */
+async function readAll(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    const open = DESCRIPTOR.exec(path)
+    if ((error as NodeJS.ErrnoException).code !== 'ENXIO' || !open) throw error
+    return calls.readFile(Number(open[1] ?? open[2] ?? 0))
   }
 }
 
@@ -131,7 +143,7 @@ function createFiles(): Files {
   return {
     kind: kindOf,
     open: openSource,
-    read: async (path) => new Uint8Array(await readFile(path)),
+    read: async (path) => new Uint8Array(await readAll(path)),
     write: (path, bytes, access) => withDescriptor(path, 'w', async (descriptor) => {
       if (access === 'owner') await takeFromOthers(descriptor)
       await writeAll(descriptor, bytes)
@@ -157,7 +169,7 @@ const terminal: Terminal = {
     columns: () => process.stderr.columns || COLUMNS_DEFAULT,
     redraws: Boolean(process.stderr.isTTY) && process.env.TERM !== 'dumb',
   },
-  lines: () => createInterface({ input: process.stdin, crlfDelay: Infinity }),
+  input: () => process.stdin,
   isTyped: Boolean(process.stdin.isTTY),
 }
 

@@ -57,18 +57,24 @@ test('labels are numbered as given, else by code point', () => {
   assert.equal(labels, Int32Array.of(0, 2))
 })
 
-test('a JSONL or CSV label may be an index where names are given, and a name comes first', () => {
+test('a label may be the number of a row, but where a name begins with a digit', () => {
+  const named = ['sad', 'none', 'joy']
+  const numbers = ['{"text":"a","label":2}', '{"text":"b","label":"0"}', '{"text":"c","label":"sad"}'].join('\n')
+  for (const [name, text] of [['d.csv', 'text,label\na,2\nb,0\nc,sad'], ['d.jsonl', numbers], ['d.txt', 'a;2\nb;0.0\nc;sad']]) {
+    assert.equal(rowsOf(name, text, { labels: named }), [['a', 'joy'], ['b', 'sad'], ['c', 'sad']], name)
+  }
   const labels = ['sad', '0', 'joy']
-  assert.equal(rowsOf('d.csv', 'text,label\na,2\nb,0\nc,sad', { labels }), [['a', 'joy'], ['b', '0'], ['c', 'sad']])
-  const rows = ['{"text":"a","label":2}', '{"text":"b","label":0}', '{"text":"b","label":"0"}']
-  assert.equal(rowsOf('d.jsonl', rows.join('\n'), { labels }), [['a', 'joy'], ['b', 'sad'], ['b', '0']])
+  assert.equal(rowsOf('d.csv', 'text,label\nb,0\nc,sad', { labels }), [['b', '0'], ['c', 'sad']])
+  assert.equal(rowsOf('d.jsonl', '{"text":"b","label":0}\n{"text":"b","label":"0"}', { labels }), [['b', '0'], ['b', '0']])
+  for (const beside of [labels, ['1 star', '2 stars', '3 stars'], ['1', '3', '5'], ['-1', '0', '1']]) {
+    refused('d.csv', 'text,label\na,2', 'dataset-label', /^d\.csv:2\.label: expected one of /, { labels: beside })
+  }
   refused('d.jsonl', '{"text":"a","label":3}', 'dataset-label', 'd.jsonl:1.label: expected one of sad, 0, joy, got 3', { labels })
   for (const label of ['-1', '1.5', '1e400']) {
     refused('d.jsonl', `{"text":"a","label":${label}}`, 'dataset-label', 'd.jsonl:1.label', { labels })
   }
   refused('d.csv', 'text,label\na,02', 'dataset-label', 'd.csv:2.label', { labels })
   refused('d.txt', 'a;2', 'dataset-label', 'd.txt:1.label: expected one of sad, 0, joy, got "2"', { labels })
-  refused('d.jsonl', '{"text":"a","label":2}', 'dataset-label', 'd.jsonl:1.label: expected a name')
 })
 
 test('an error names the file and the line', () => {
@@ -126,6 +132,21 @@ test('a text of too many tokens is refused by row, or cut before its [SEP]', () 
   assert.equal(tokenizeDataset(dataset, tokenizer, 3, true).sequences, [Int32Array.of(2, 5, 3), Int32Array.of(2, 5, 3)])
   assert.throws(() => tokenizeDataset(dataset, tokenizer, 6, false), /^d\.txt row 2: expected at most 6 tokens, got 7$/)
   for (const maxLength of [2, 0, -1, 3.5, NaN]) assert.throws(() => tokenizeDataset(dataset, tokenizer, maxLength, true), /^maxLength: /)
+})
+
+test('a text beyond what the tokenizer takes is refused, or cut with --truncate as any other', () => {
+  const tokenizer = createTokenizer({ vocabText: `${VOCAB}\u4e2d\n` })
+  const cut = (text: string) => {
+    const dataset = parseDataset('d.jsonl', JSON.stringify({ text, label: 'x' }), { truncate: true })
+    return [...tokenizeDataset(dataset, tokenizer, 6, true).sequences[0]]
+  }
+  assert.equal(cut(`a b ${'a '.repeat(TEXT_CHARS_MAX)}`), [2, 5, 6, 5, 5, 3])
+  assert.equal(cut(`${' '.repeat(TEXT_CHARS_MAX + 1)}b a`), [2, 6, 5, 3])
+  // Without a blank: each ideograph is a piece, and a word of more than 100 letters is unknown.
+  assert.equal(cut('\u4e2d'.repeat(TEXT_CHARS_MAX + 1)), [2, 7, 7, 7, 7, 3])
+  assert.equal(cut('\u{20000}'.repeat(TEXT_CHARS_MAX)), [2, 1, 1, 1, 1, 3])
+  assert.equal(cut(`b ${'a'.repeat(TEXT_CHARS_MAX)}`), [2, 6, 3])
+  assert.equal(cut('a'.repeat(TEXT_CHARS_MAX + 1)), [2, 1, 3])
 })
 
 test('reads 2,000 tweets in the order and with the labels of their file', () => {

@@ -61,7 +61,8 @@ export type MemoryHost = ProgramHost & {
   leaks(): string[]
 }
 
-export function createMemoryHost(files: Disk, network = createMemoryNetwork()): MemoryHost {
+/** `input`: the parts in which stdin comes. */
+export function createMemoryHost(files: Disk, network = createMemoryNetwork(), input: readonly Uint8Array[] = []): MemoryHost {
   const clock = createTestClock()
   const workers = new Set<object>()
   let printed = '', shown = '', drawn = 0
@@ -70,7 +71,7 @@ export function createMemoryHost(files: Disk, network = createMemoryNetwork()): 
     terminal: {
       print: (text) => { printed += text },
       screen: { write: (text) => { shown += text }, columns: () => 80, redraws: false },
-      async *lines() {},
+      async *input() { yield* input },
       isTyped: false,
     },
     interrupts: { describe: () => {} },

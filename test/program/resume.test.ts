@@ -77,7 +77,7 @@ const whole = openDisk()
 assert.is((await run(whole, BASE)).exitCode, 0)
 const expected = adapterOf(whole)
 const midway = await interrupted()
-for (const [path, bytes] of whole.list('/out')) if (path.startsWith('adapter_')) midway.place(`/start/${path}`, bytes)
+for (const [path, bytes] of whole.list('/out')) if (/^(adapter_|labels)/.test(path)) midway.place(`/start/${path}`, bytes)
 for (const [path, bytes] of midway.list('/out')) midway.place(`/elsewhere/${path}`, bytes)
 
 /** A setting that decides bits names the field of the record that a checkpoint keeps. */

@@ -9,7 +9,7 @@ import type { Measurement } from '../../scripts/texts.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import { initialVector } from '../../runtime/model/initial.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
-import { bundledData, modelDirectory, openModel, openTokenizer, readDataset } from '../../runtime/program/model.ts'
+import { bundledData, modelDirectory, openModel, openTokenizer, readRows } from '../../runtime/program/model.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { createHost } from '../../targets/node/host.ts'
 import { openKernelBuild } from '../kernels.ts'
@@ -23,7 +23,7 @@ const kernel = await openKernelBuild('simd')
 const model = await openModel(files, modelDirectory(files, undefined), createChecksum(kernel))
 const tokenizer = await openTokenizer(files, model)
 const bundled = bundledData(files)
-const readIds = async (file: string, count: number) => (await readDataset(files, file)).texts.slice(0, count).map(tokenizer.encode)
+const readIds = async (file: string, count: number) => (await readRows(files, file)).rows.slice(0, count).map(({ text }) => tokenizer.encode(text))
 
 const layout = layoutOf(model.config, LORA, LABELS, 0, model.config.layers)
 const untrained = { config: LORA, vector: initialVector(layout, 1, kernel.exports), labels: LABELS }

@@ -80,13 +80,14 @@ test("a model's own classifier, with the names in its configuration", () => {
   assert.ok(distance(readLogits(logitsFile).values, evaluateDirectory(own, ownConfig, null, dataset).logits) < 1e-5)
 })
 
-test('label names: labels.json, --labels, then the data in sorted order', () => {
+test('label names: labels.json, then --labels, and never a guess', () => {
   const bare = join(at, 'bare')
   makeTinyAdapter(bare, config, LORA, LABELS)
   rmSync(join(bare, 'labels.json'))
   const call = (...more: string[]) => readKerf<Report>(['eval', '--model', model, '--adapter', bare, '--data', data, ...more]).labels
   assert.equal(call('--labels', 'joy,anger,fear'), LABELS)
-  assert.equal(call(), ['anger', 'fear', 'joy'])
+  const expected = /^kerf: --labels: expected 3 names in .*bare.*, which has none, got "none; .*data\.txt has anger, fear, joy"\n$/
+  refused(['--model', model, '--adapter', bare, '--data', data], expected)
 })
 
 function refused(args: readonly string[], message: RegExp): void {

@@ -147,7 +147,7 @@ test('without --merge: the same adapter', () => {
   assert.equal(evaluate('--model', model, '--adapter', out).logits, evaluate(...both).logits)
 })
 
-test('without --merge: an adapter with longer names and no labels comes out in the usual ones', () => {
+test('without --merge: an adapter with longer names and no labels comes out in the usual ones, with those that are told', () => {
   const long = join(at, 'long'), out = join(at, 'short')
   cpSync(adapter, long, { recursive: true })
   rmSync(join(long, 'labels.json'))
@@ -155,9 +155,12 @@ test('without --merge: an adapter with longer names and no labels comes out in t
   const tensors = [...decodeSafetensors(readFileSync(file)).tensors.values()]
   const rename = (name: string) => name.replace(/(lora_[AB])/, '$1.default').replace('classifier', 'classifier.modules_to_save.default')
   writeFileSync(file, encodeSafetensors(tensors.map((tensor) => ({ ...tensor, name: rename(tensor.name) }))))
-  readKerf(['export', '--model', model, '--adapter', long, '--out', out])
+  const call = ['export', '--model', model, '--adapter', long, '--out', out]
+  assert.match(runKerf(call).stderr, /^kerf: --labels: expected 3 names in the order of the rows .*long.*, which has none, got "none"\n$/)
+  assert.not(existsSync(out))
+  readKerf([...call, '--labels', LABELS.join()])
   assert.equal(readFileSync(join(out, 'adapter_model.safetensors')), readFileSync(join(adapter, 'adapter_model.safetensors')))
-  assert.equal(readdirSync(out).sort(), ['adapter_config.json', 'adapter_model.safetensors'])
+  assert.equal(readdirSync(out).sort(), ['adapter_config.json', 'adapter_model.safetensors', 'labels.json'])
 })
 
 test('an existing directory is written over, file by file', () => {

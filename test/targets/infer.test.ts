@@ -66,13 +66,16 @@ test("a model's own classifier goes before what lies in out", () => {
   assert.equal(Object.keys(readKerf<Answer>(['infer', '--model', own, '--text', TEXT], { cwd }).probabilities).sort(), ['no', 'yes'])
 })
 
-test('labels without names are numbered', () => {
+test('labels without names are refused, and take those that are told', () => {
   const bare = join(at, 'bare')
   cpSync(adapter, bare, { recursive: true })
   rmSync(join(bare, 'labels.json'))
   const call = ['infer', '--model', model, '--adapter', bare, '--text', TEXT]
   const names = (...more: string[]) => Object.keys(readKerf<Answer>([...call, ...more]).probabilities).sort()
-  assert.equal(names(), LABELS.map((_, index) => `LABEL_${index}`))
+  const { exitCode, stderr } = runKerf(call)
+  assert.is(exitCode, 2)
+  const expected = /^kerf: --labels: expected 6 names in the order of the rows of the classifier in .*bare.*, which has none, got "none"\n$/
+  assert.match(stderr, expected)
   assert.equal(names('--labels', LABELS.join(',')), [...LABELS].sort())
 })
 

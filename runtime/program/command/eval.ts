@@ -1,5 +1,6 @@
 /** `kerf eval`: how well a trained model labels a file. */
 import type { TokenizedDataset } from '../../data/dataset.ts'
+import { tokenizeRows } from '../../data/dataset.ts'
 import { longestOf } from '../../data/sampler.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import { EVALUATION_BATCH, openEvaluator } from '../../model/evaluate.ts'
@@ -12,7 +13,7 @@ import { saveFile } from '../files.ts'
 import type { ProgramHost } from '../host.ts'
 import type { OpenedKernel } from '../kernel.ts'
 import { openProgramKernel } from '../kernel.ts'
-import { bundledData, limitLength, openTokenizer, readTokens } from '../model.ts'
+import { bundledData, limitLength, openTokenizer, readRows } from '../model.ts'
 import { createProgress } from '../progress.ts'
 import type { Trained } from '../trained.ts'
 import { TRAINED_SETTINGS, openTrained } from '../trained.ts'
@@ -59,11 +60,12 @@ export const evaluateCommand = defineCommand({
     const opened = await openProgramKernel(host, settings)
     for (const note of opened.notes) terminal.screen.write(`${note}\n`)
     const file = settings.data ?? bundledData(files).validation
-    const trained = await openTrained(files, { ...settings, dataFile: file }, createChecksum(opened.kernel))
+    const rows = await readRows(files, file)
+    const trained = await openTrained(files, { ...settings, data: rows }, createChecksum(opened.kernel))
     const { model, labels } = trained
     try {
       const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
-      const data = await readTokens(files, file, await openTokenizer(files, model), labels, limits)
+      const data = tokenizeRows(rows, labels, await openTokenizer(files, model), limits)
       const evaluation = await measure(host, opened, trained, data)
       if (settings.logits !== undefined) await saveFile(files, settings.logits, encodeLogits(evaluation, labels))
       terminal.print(settings.json ? describe(evaluation, trained, file) : formatScores(evaluation, labels))

@@ -43,10 +43,10 @@ async function writeFiles(
   return written
 }
 
-function adapterContents({ model, labels, named }: Trained, { config, layout, vector }: TrainedAdapter): Contents {
+function adapterContents({ model, labels }: Trained, { config, layout, vector }: TrainedAdapter): Contents {
   return {
     'adapter_config.json': formatAdapterConfig(config, model.name),
-    ...(named ? { 'labels.json': `${JSON.stringify(labels)}\n` } : {}),
+    'labels.json': `${JSON.stringify(labels)}\n`,
     'adapter_model.safetensors': encodeAdapter(splitVector(layout, vector), model.config, config, labels.length),
   }
 }

@@ -1,11 +1,14 @@
 /** `kerf infer`: the label of a text, or of each line that comes in. */
 import type { Dataset } from '../../data/dataset.ts'
-import { tokenizeDataset } from '../../data/dataset.ts'
+import { fitText, tokenizeDataset } from '../../data/dataset.ts'
 import { refuse } from '../../error.ts'
+import type { Terminal } from '../../host/terminal.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import { openEvaluator } from '../../model/evaluate.ts'
 import { formatColumns, shortenName } from '../../text/columns.ts'
+import { readLines } from '../../text/lines.ts'
 import { defineCommand } from '../command.ts'
+import { refuseUnread } from '../files.ts'
 import type { ProgramHost } from '../host.ts'
 import { openProgramKernel } from '../kernel.ts'
 import { limitLength, openTokenizer } from '../model.ts'
@@ -29,7 +32,7 @@ async function openClassifier(host: ProgramHost, settings: Pick<Settings, (typeo
     return {
       classify(text, name) {
         if (text.trim() === '') refuse('infer-text', name, 'a text', 'an empty one')
-        const dataset: Dataset = { name, texts: [text], labelNames: labels, labels: new Int32Array(1) }
+        const dataset: Dataset = { name, texts: [fitText(text, name, settings.truncate)], labelNames: labels, labels: new Int32Array(1) }
         const { sequences } = tokenizeDataset(dataset, tokenizer, maxLength, settings.truncate)
         const probabilities = evaluator.classify(sequences[0], adapter?.vector)
         return labels.map((label, index) => ({ label, probability: probabilities[index] })).sort((a, b) => b.probability - a.probability)
@@ -62,12 +65,20 @@ function formatLine(answers: readonly Answer[]): string {
   return `${answers.slice(0, SHOWN_MAX).map(({ label, probability }) => `${shortenName(label, NAME_MAX)} ${probability.toFixed(4)}`).join('  ')}\n`
 }
 
+/** What comes in; a host that cannot read it says so. */
+async function* readInput({ input }: Terminal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* input()
+  } catch (error) {
+    refuseUnread(error, 'stdin')
+  }
+}
+
 async function answerLines({ terminal }: ProgramHost, { classify }: Classifier, json: boolean): Promise<void> {
   if (terminal.isTyped) terminal.screen.write('One text a line; an end of file ends it.\n')
-  let number = 0
-  for await (const text of terminal.lines()) {
-    const answers = classify(text, `stdin:${++number}`)
-    terminal.print(json ? formatJson(text, answers) : formatLine(answers))
+  for await (const { at, line } of readLines(readInput(terminal), 'stdin')) {
+    const answers = classify(line, at)
+    terminal.print(json ? formatJson(line, answers) : formatLine(answers))
   }
 }
 

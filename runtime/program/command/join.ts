@@ -1,6 +1,8 @@
 /** `kerf join`: one device of a run, over the network; comes back by itself when the connection breaks. */
 import type { TokenizedDataset } from '../../data/dataset.ts'
+import { tokenizeRows } from '../../data/dataset.ts'
 import { parsePartition, partition, selectSamples } from '../../data/partition.ts'
+import type { Rows } from '../../data/rows.ts'
 import { KerfError } from '../../error.ts'
 import type { Entropy } from '../../host/entropy.ts'
 import type { Files } from '../../host/files.ts'
@@ -16,7 +18,7 @@ import { fitDevice } from '../../split/spec.ts'
 import { defineCommand } from '../command.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from '../kernel.ts'
 import type { Model } from '../model.ts'
-import { bundledData, modelDirectory, openTokenizer, readTokens, withModel } from '../model.ts'
+import { bundledData, modelDirectory, openTokenizer, readRows, withModel } from '../model.ts'
 import { createProgress } from '../progress.ts'
 import { keepConnected } from '../reconnect.ts'
 import type { Settings } from '../settings.ts'
@@ -30,9 +32,9 @@ const PASSING = ['client-taken', 'deadline']
 
 /** This device's data: the whole file, or what the run's partition gives to `client`. */
 async function readShare(
-  files: Files, { data: file, share }: Pick<Settings, 'data' | 'share'>, kernel: Kernel, model: Model, contract: Contract, client: number,
+  files: Files, rows: Rows, { share }: Pick<Settings, 'share'>, kernel: Kernel, model: Model, contract: Contract, client: number,
 ): Promise<TokenizedDataset> {
-  const data = await readTokens(files, file ?? bundledData(files).train, await openTokenizer(files, model), contract.labels, contract)
+  const data = tokenizeRows(rows, contract.labels, await openTokenizer(files, model), contract)
   if (!share) return data
   const shares = partition(data.labels, contract.labels.length, contract.cuts.length, parsePartition(contract.partition), contract.seed, kernel.exports)
   return selectSamples(data, shares[client])
@@ -68,13 +70,16 @@ export const joinCommand = defineCommand({
     let welcomes = 0
     const retryMs = 1000 * settings.retrySeconds
     const timeoutMs = Math.max(HANDSHAKE_MS_MIN, Math.min(HANDSHAKE_MS, retryMs))
+    // Once, since a pipe can't be read again when the connection is back.
+    let rows: Promise<Rows> | undefined
     await withModel(files, modelDirectory(files, settings.model), crc32c, async (model) => {
       const attend = async (link: Link) => {
         const before = welcomes
         const ended = await runDevice({
           name, client, link, clock, crc32c,
           async provide(contract, number) {
-            const data = await readShare(files, settings, kernel, model, contract, number)
+            rows ??= readRows(files, settings.data ?? bundledData(files).train)
+            const data = await readShare(files, await rows, settings, kernel, model, contract, number)
             if (welcomes++ === 0) lines.forEach(progress.note)
             const { config, weights, fingerprint } = model
             const open = (spec: StageSpec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), clock.now)

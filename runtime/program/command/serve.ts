@@ -53,7 +53,7 @@ export const serveCommand = defineCommand({
   async run(settings, context) {
     const { scheme: asked, clients, interval, out, joinSeconds } = settings
     const [scheme] = asked === 'all' || asked.length > 1 ? refuse('flag-choice', '--scheme', `${SCHEME_NAMES.join(', ')}, one alone`, String(asked)) : asked
-    const prepared = await prepareRun(context.host, settings)
+    const prepared = await prepareRun(context.host, settings, { texts: 'devices' })
     try {
       // A run of one client has no aggregation to start again from, so its states travel at each interval.
       const alone = schemeOf({ scheme }).pooled || clients === 1
