@@ -14,8 +14,8 @@ export type ReconnectOptions = {
   dial(): Promise<Link | null>
   /** One connection to its end: `ended` where the run has ended, `welcomed` where the server took the device in at all. */
   attend(link: Link): Promise<{ ended: boolean; welcomed: boolean }>
-  /** A connection that the server had taken in has broken. */
-  lost(): void
+  /** A connection that the server had taken in has broken, for a reason where one is known. */
+  lost(why: string | null): void
   /** For how long the server may be out of reach. */
   retryMs: number
   /** For the error: where the server is. */
@@ -34,19 +34,21 @@ function pauseMs(attempt: number, entropy: Entropy): number {
 /** Returns when the run has ended. Refuses `join-lost`; what `attend` refuses goes through. */
 export async function keepConnected({ clock, entropy, dial, attend, lost, retryMs, url }: ReconnectOptions): Promise<void> {
   let lostMs = clock.now()
+  let why: string | null = null
   for (let attempt = 0; ; attempt++) {
     const link = await dial()
     if (link) {
       const { ended, welcomed } = await attend(link).finally(() => link.close())
       if (ended) return
+      why = link.why()
       if (welcomed) {
-        lost()
+        lost(why)
         lostMs = clock.now()
         attempt = 0
       }
     }
     const leftMs = lostMs + retryMs - clock.now()
-    if (leftMs <= 0) refuse('join-lost', 'address', `a server within ${retryMs / 1000} s`, url)
+    if (leftMs <= 0) refuse('join-lost', 'address', `a server within ${retryMs / 1000} s`, why === null ? url : `${url}: ${why}`)
     await new Promise<void>((resolve) => { clock.after(Math.min(pauseMs(attempt, entropy), leftMs), resolve) })
   }
 }

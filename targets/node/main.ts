@@ -1,7 +1,7 @@
 /** The command line's process. */
 import { runProgram } from '../../runtime/program/program.ts'
 import { createHost, watchInterrupts } from './host.ts'
-import { network } from './socket.ts'
+import { closeSockets, network } from './socket.ts'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough, such as `head`, closes the pipe.
@@ -11,5 +11,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 process.stderr.on('error', () => {})
 process.exitCode = await runProgram(createHost({ interrupts: watchInterrupts(), network }), process.argv.slice(2))
-// Workers and sockets of a run that failed would keep the process alive.
+await closeSockets()
+// Workers of a run that failed would keep the process alive.
 if (process.exitCode !== 0) process.exit()
