@@ -90,7 +90,10 @@ export const SETTINGS = {
     help: 'measure on --val at the first aggregation after so many rounds (an eighth of the run)',
   },
   checkpointEvery: { ...integer(0), value: 'ROUNDS', help: 'rounds between checkpoints', kept: null },
-  deadlineSeconds: { ...number({ above: 0 }), value: 'S', default: '300', help: 'silence after which a device is left out, its computing included', kept: null },
+  deadlineSeconds: {
+    ...number({ above: 0 }), value: 'S', default: '300', kept: null,
+    help: 'silence after which a device is left out, its computing included',
+  },
   out: { ...text, value: 'DIR', default: 'out', help: 'directory for what is written', kept: null },
   resume: { ...switched, default: false, help: 'go on from the checkpoint in --out', kept: null },
   json: { ...switched, default: false, help: 'print the result as JSON', kept: null },
@@ -100,7 +103,10 @@ export const SETTINGS = {
   joinSeconds: { ...number({ above: 0 }), value: 'S', default: '600', help: 'how long to wait for all devices', kept: null },
   tlsCert: { ...text, value: 'FILE', help: "this side's certificate (PEM), for wss", kept: null },
   tlsKey: { ...text, value: 'FILE', help: "that certificate's key (PEM)", kept: null },
-  tlsCa: { ...text, value: 'FILE', help: "who signs the other side's certificates (PEM); with it a server asks for them", kept: null },
+  tlsCa: {
+    ...text, value: 'FILE', kept: null,
+    help: "who signs the other side's certificates (PEM); a server that has it asks every device for one",
+  },
   address: { ...address, value: 'ws://HOST:PORT', help: 'the server', kept: null },
   share: { ...switched, default: false, help: "take only this client's share of the data, by the run's partition", kept: null },
   client: { ...clientNumber, value: 'N', default: 'any', help: 'client number to ask for', kept: null },

@@ -16,6 +16,8 @@ const OPEN = 1
 const CODES = { normal: 1000, leaving: 1001, text: 1003, rule: 1008, long: 1009 } as const
 const UNSAID = [1000, 1001, 1005, 1006]
 const REASON_BYTES_MAX = 123
+/** Buffers up to this may be shared. */
+const SHARED_BYTES_MAX = 8192
 /** A peer that is gone, as its system says it. */
 const VANISHED = ['ECONNRESET', 'EPIPE', 'ECONNABORTED']
 
@@ -113,8 +115,9 @@ export class KeptLink {
     greeting.rest()
     untaken.push(data.length)
     this.untakenBytes += data.length
-    // A large message has a buffer of its own, aligned; a small one is a piece of what was read, which others share.
-    deliver(data.byteLength === data.buffer.byteLength ? new Uint8Array(data.buffer) : new Uint8Array(data))
+    // A large message has a buffer of its own, aligned; a small one is a piece of what was read, or of what ws has once for all.
+    const own = data.byteLength === data.buffer.byteLength && data.byteLength > SHARED_BYTES_MAX
+    deliver(own ? new Uint8Array(data.buffer) : new Uint8Array(data))
   }
 
   /** The oldest frame is no longer here. */

@@ -20,6 +20,7 @@ class Sockets {
   private readonly links = new Map<number, Known>()
   private readonly stalls: ((ms: number) => void)[] = []
   private readonly finished = new Set<() => void>()
+  private failure: Error | null = null
   private nextListener = 0
   private nextLink = 0
 
@@ -108,6 +109,7 @@ class Sockets {
   }
 
   listen: Network['listen'] = ({ attend, tell, ...options }) => new Promise((resolve, reject) => {
+    if (this.failure) throw this.failure
     const listener = this.nextListener++
     const settle = (result: Listener | Error) => (result instanceof Error ? reject(result) : resolve(result))
     this.listeners.set(listener, { attend, tell, settle, fail: () => {} })
@@ -115,13 +117,16 @@ class Sockets {
   })
 
   dial: Network['dial'] = (url, options) => new Promise((resolve) => {
+    if (this.failure) throw this.failure
     const number = this.nextLink
     this.nextLink += 2
     this.know(number).settle = resolve
     this.post({ kind: 'dial', link: number, url, options })
   })
 
+  /** A thread that ends by itself ends the program with its error: nothing comes in any more. */
   private fail(error: Error): void {
+    this.failure ??= error
     for (const { settle, fail } of this.listeners.values()) {
       settle(error)
       fail(error)
