@@ -96,7 +96,8 @@ export class KeptLink {
       this.finish(this.broken ?? readClosing(code, words))
       options.gone()
     })
-    if (!dialled) connection.on('data', this.countGreeting)
+    // Before ws makes messages of it.
+    if (!dialled) connection.prependListener('data', this.countGreeting)
   }
 
   private readonly countGreeting = ({ length }: Buffer): void => {

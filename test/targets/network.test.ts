@@ -8,9 +8,10 @@ import type { ClientOptions } from 'ws'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Link, ListenOptions, Listener } from '../../runtime/host/network.ts'
 import { GREETING_BYTES_MAX, PING_SECONDS, QUEUE_FRAMES_MAX, SILENT_PINGS, SPARE_IN_ALL, SPARE_PER_ADDRESS } from '../../targets/node/io.message.ts'
+import { createHost } from '../../targets/node/host.ts'
 import { Strangers, judgeUpgrade, placeOf } from '../../targets/node/io.stranger.ts'
 import { Tally } from '../../targets/node/io.tally.ts'
-import { closeSockets, network } from '../../targets/node/socket.ts'
+import { closeSockets, network, watchSockets } from '../../targets/node/socket.ts'
 import { pause } from './cli.ts'
 
 const FRAME_BYTES_MAX = 1 << 20
@@ -343,6 +344,58 @@ test('a server whose thread computes says so', async () => {
   await place.links[0].receive()
   place.links[0].admit()
   socket.terminate()
+})
+
+test('what has come while this thread computed is there after one turn', async () => {
+  const { clock } = createHost()
+  const place = await listen()
+  const [[near, far], [other, end]] = [await pair(place), await pair(place)]
+  for (let round = 0; round < 20; round++) {
+    other.send(bytes(1))
+    await end.receive()
+    let got = 0
+    const coming = far.receive().then((frame) => { got = frame!.length })
+    near.send(bytes(9))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+    await clock.turn()
+    assert.is(got, 9)
+    await coming
+  }
+})
+
+const FLOOD = 5000
+
+test('a flood of connections holds up neither the thread of the sockets nor the links that are there', async () => {
+  const place = await listen({ greetingMs: 2000 })
+  const [near, far] = await pair(place)
+  const stall = watchSockets()
+  const before = process.memoryUsage().rss
+  let left = FLOOD, open = 0, peak = 0
+  const one = () => new Promise<void>((resolve) => {
+    const socket = connect(place.port, '127.0.0.1')
+    peak = Math.max(peak, ++open)
+    socket.on('error', () => {}).on('close', () => {
+      open--
+      resolve()
+    })
+    socket.resume()
+    if (left % 2 === 0) socket.write('GET / HTTP/1.1\r\nHost: a\r\n')
+  })
+  const flooding = Promise.all(Array.from({ length: 200 }, async () => { while (left-- > 0) await one() }))
+  let over = false, rounds = 0
+  void flooding.then(() => { over = true })
+  while (!over) {
+    near.send(bytes(4096))
+    assert.is((await far.receive())?.length, 4096)
+    rounds++
+    await pause(5)
+  }
+  const [ms, grown] = [await stall(), process.memoryUsage().rss - before]
+  process.stdout.write(`\n${FLOOD} connections, ${peak} at once: stall ${ms.toFixed(1)} ms, ${(grown / 1e6).toFixed(1)} MB, ${rounds} frames meanwhile\n`)
+  assert.ok(rounds > 10, String(rounds))
+  assert.ok(ms < 2000, `${ms} ms`)
+  assert.ok(grown < 128e6, `${grown} bytes`)
+  assert.is(far.why(), null)
 })
 
 test('a place that cannot be listened on', async () => {
