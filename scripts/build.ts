@@ -27,6 +27,7 @@ const PROGRAMS = [
   ['targets/node/main.ts', 'dist/kerf.js', SHEBANG],
   ['targets/node/worker.ts', 'dist/worker.js', ''],
   ['targets/node/thread.ts', 'dist/thread.js', ''],
+  ['targets/node/io.ts', 'dist/io.js', ''],
 ] as const
 
 type Config = { targets: Record<string, { outFile: string }> }

@@ -83,7 +83,7 @@ function checksumData(crc32c: Crc32c, { sequences, labels }: TokenizedDataset): 
 
 /** How devices reach the server. `failed` rejects when the run can't go on for a reason of the transport's. */
 export type Connection = { failed: Promise<never>; close(): void }
-export type Connect = (run: Run, contract: Contract) => Promise<Connection>
+export type Connect = (run: Run, contract: Contract, note: (line: string) => void) => Promise<Connection>
 
 const JOIN_SECONDS = 600
 
@@ -149,7 +149,7 @@ export async function conduct(
   if (resumed) await journal.resume(run)
   else if (settings.resume) journal.note(`no checkpoint in ${parentOf(field)}: starting from the beginning`)
   host.interrupts.describe(() => journal.interrupt(parentOf(field)))
-  const connection = await connect(run, contract)
+  const connection = await connect(run, contract, (line) => journal.note(line))
   try {
     const { vector, ...measured } = await Promise.race([run.result, connection.failed, halves.failed])
     await journal.flush(contract.steps)

@@ -93,7 +93,8 @@ export class Journal {
   }
 
   member(client: number, what: string): void {
-    if (what !== 'joined' && !(what === 'left' && this.finished >= this.total)) this.note(`device ${client} ${what}`)
+    const parts = what === 'left' || what.startsWith('left:')
+    if (what !== 'joined' && !(parts && this.finished >= this.total)) this.note(`device ${client} ${what}`)
   }
 
   /** After an aggregation: measures where it is due and has not been done before a stop. */

@@ -13,8 +13,8 @@ export type ReconnectOptions = {
   dial(): Promise<Link | NoLink>
   /** One connection to its end: `ended` where the run has ended, `welcomed` where the server took the device in at all. */
   attend(link: Link): Promise<{ ended: boolean; welcomed: boolean }>
-  /** A connection that the server had taken in has broken. */
-  lost(): void
+  /** A connection that the server had taken in has broken, for a reason where one is known. */
+  lost(why: string | null): void
   /** For how long the server may be out of reach. */
   retryMs: number
   /** For the error: where the server is. */
@@ -45,8 +45,10 @@ const TOLD: Readonly<Record<NoLink['miss'], string>> = {
 }
 
 /** That nobody listens there is what the error says without a cause. */
-function refuseAddress(code: string, expected: string, url: string, why: NoLink | null): never {
-  if (why === null || why.said === '') return refuse(code, 'address', expected, url)
+function refuseAddress(code: string, expected: string, url: string, why: NoLink | null, broken: string | null): never {
+  // A link that was made and ended says itself why.
+  if (why === null) return refuse(code, 'address', expected, broken === null ? url : `${url}: ${broken}`)
+  if (why.said === '') return refuse(code, 'address', expected, url)
   return refuse(code, 'address', `${expected} at ${url}`, `${TOLD[why.miss]}: ${why.said}`)
 }
 
@@ -61,24 +63,26 @@ export async function keepConnected({ clock, entropy, dial, attend, lost, retryM
   let lostMs = clock.now()
   let known = false
   let unknowns = 0
+  let broken: string | null = null
   for (let attempt = 0; ; attempt++) {
     const link = await dial()
     const why = 'miss' in link ? link : null
     if ('miss' in link) {
       unknowns = link.miss === 'name-unknown' ? unknowns + 1 : 0
-      if (!known && (!mayPass(link) || unknowns === UNKNOWN_MAX)) refuseAddress('join-refused', 'a server', url, why)
+      if (!known && (!mayPass(link) || unknowns === UNKNOWN_MAX)) refuseAddress('join-refused', 'a server', url, why, null)
     } else {
       const { ended, welcomed } = await attend(link).finally(() => link.close())
       if (ended) return
+      broken = link.why()
       if (welcomed) {
-        lost()
+        lost(broken)
         lostMs = clock.now()
         attempt = 0
         known = true
       }
     }
     const leftMs = lostMs + retryMs - clock.now()
-    if (leftMs <= 0) refuseAddress('join-lost', `a server within ${retryMs / 1000} s`, url, why)
+    if (leftMs <= 0) refuseAddress('join-lost', `a server within ${retryMs / 1000} s`, url, why, broken)
     await new Promise<void>((resolve) => { clock.after(Math.min(pauseMs(attempt, entropy), leftMs), resolve) })
   }
 }

@@ -65,8 +65,8 @@ export class Channel {
     return frame
   }
 
-  close(): void {
-    this.link.close()
+  close(reason?: string): void {
+    this.link.close(reason)
   }
 }
 

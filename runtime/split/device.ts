@@ -87,6 +87,7 @@ class Device {
     channel.send('hello', { metadata: { name, client: client === null ? 'any' : String(client) } })
     const welcome = await expect(channel, { welcome: [] })
     if (!welcome) return null
+    link.admit()
     channel.identity = { run: welcome.run, client: welcome.client, epoch: welcome.epoch }
     const contract = parseContract(welcome.metadata.contract ?? '')
     const { config, fingerprint, data, openHalf } = await options.provide(contract, welcome.client)

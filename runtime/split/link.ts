@@ -38,12 +38,21 @@ export function createInbox(overflow: () => void): Inbox {
   }
 }
 
+/** What links of one machine have not: a greeting that is judged. */
+export const ADMIT_NOTHING = (): void => {}
+
 /** Two joined ends in one thread. */
 export function createLinkPair(): [Link, Link] {
+  let reason: string | null = null
   const make = (mine: () => Inbox, other: () => Inbox): Link => ({
     send: (frame) => other().push(frame),
     receive: () => mine().receive(),
-    close: () => { mine().finish(); other().finish() },
+    admit: ADMIT_NOTHING,
+    close: (why) => {
+      reason ??= why ?? null
+      close()
+    },
+    why: () => reason,
   })
   const close = () => { left.finish(); right.finish() }
   const left: Inbox = createInbox(close)

@@ -20,12 +20,13 @@ import type { Interrupts, Terminal } from '../../runtime/host/terminal.ts'
 import type { ThreadJob } from '../../runtime/kernel/load.ts'
 import type { ProgramHost } from '../../runtime/program/host.ts'
 import type { Service } from '../../runtime/program/service.ts'
-import { createInbox } from '../../runtime/split/link.ts'
+import { ADMIT_NOTHING, createInbox } from '../../runtime/split/link.ts'
 
 /** One clock for all threads and processes of a machine. */
 const clock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
-  turn: () => new Promise((resolve) => { setImmediate(resolve) }),
+  // Twice: the first may come before anything is read of what has arrived while this thread computed.
+  turn: () => new Promise((resolve) => { setImmediate(() => setImmediate(resolve)) }),
   after(ms, done) {
     const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1))
     return () => clearTimeout(timer)
@@ -201,7 +202,9 @@ export function linkPort(port: MessagePort): Link {
       port.postMessage(own, [own.buffer as ArrayBuffer])
     },
     receive: () => inbox.receive(),
+    admit: ADMIT_NOTHING,
     close: () => port.close(),
+    why: () => null,
   }
 }
 

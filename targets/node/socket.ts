@@ -1,147 +1,184 @@
-/** Node's network port: WebSockets, a frame in each binary message. */
-import { createServer } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { isIPv6 } from 'node:net'
-import { networkInterfaces } from 'node:os'
-import { WebSocket, WebSocketServer } from 'ws'
-import type { Link, ListenOptions, Listener, Miss, Network, NoLink } from '../../runtime/host/network.ts'
+/** Node's network port: WebSockets, a frame in each binary message, kept by a thread of their own (io.ts). */
+import { Worker } from 'node:worker_threads'
+import type { Link, Listener, Network, NoLink } from '../../runtime/host/network.ts'
+import type { Inbox } from '../../runtime/split/link.ts'
 import { createInbox } from '../../runtime/split/link.ts'
+import { findAsset } from './host.ts'
+import type { FromIo, ToIo } from './io.message.ts'
+import { FINISH_MS } from './io.message.ts'
 
-const PING_MS = 5000
-const OPEN = 1
-const UPGRADE_REQUIRED = 426
-const BINARY_ONLY = 1003
+/** Beyond the time that links have to close. */
+const FINISH_SPARE_MS = 1000
 
-/** Frames as binary messages of a WebSocket; text is refused. A peer that answers no ping for two periods is gone. */
-function linkSocket(socket: WebSocket): Link {
-  const inbox = createInbox(() => socket.terminate())
-  let alive = true
-  const timer = setInterval(() => {
-    if (!alive) return socket.terminate()
-    alive = false
-    if (socket.readyState === OPEN) socket.ping()
-  }, PING_MS)
-  socket.on('pong', () => { alive = true })
-  socket.on('message', (data: Buffer, binary: boolean) => {
-    alive = true
-    // A large message has a buffer of its own, aligned; a small one is a piece of what was read, which a view would keep and share.
-    const whole = data.byteLength === data.buffer.byteLength
-    if (binary) inbox.push(whole ? new Uint8Array(data.buffer) : new Uint8Array(data))
-    else socket.close(BINARY_ONLY, 'binary frames only')
-  })
-  socket.on('close', () => {
-    clearInterval(timer)
-    inbox.finish()
-  })
-  // A socket error is always followed by close, which is where the link ends.
-  socket.on('error', () => {})
-  return {
-    send: (frame) => { if (socket.readyState === OPEN) socket.send(frame) },
-    receive: () => inbox.receive(),
-    close: () => socket.close(),
+type Listening = { attend(link: Link): void; tell(line: string): void; settle(result: Listener | Error): void; fail(error: Error): void }
+type Known = { link: Link; inbox: Inbox; end(reason: string | null, miss?: NoLink): void; settle?(link: Link | NoLink): void }
+
+/** This process's thread of sockets, as the thread that computes sees it. */
+class Sockets {
+  private readonly worker = new Worker(findAsset('io.js'))
+  private readonly listeners = new Map<number, Listening>()
+  private readonly links = new Map<number, Known>()
+  private readonly stalls: ((ms: number) => void)[] = []
+  private readonly finished = new Set<() => void>()
+  private failure: Error | null = null
+  private nextListener = 0
+  private nextLink = 0
+
+  constructor() {
+    this.worker.on('message', (message: FromIo) => this.take(message))
+    this.worker.on('error', (error) => this.fail(error))
+    this.worker.on('exit', () => this.fail(new Error('the thread of the sockets has ended')))
   }
-}
 
-/** Addresses that stand for all of a machine's own, and what reaches them from itself. */
-const ANY: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
-
-/** Beyond these a machine has interfaces for its containers. */
-const ELSEWHERE_MAX = 4
-
-function formatUrl(host: string, port: number): string {
-  return `ws://${isIPv6(host) ? `[${host}]` : host}:${port}`
-}
-
-/** What devices dial. The name that was asked for, since it may be one that others know too. */
-function listAddresses(asked: string, { address, port }: AddressInfo): Pick<Listener, 'address' | 'elsewhere'> {
-  const here = ANY[address]
-  if (here === undefined) return { address: formatUrl(asked, port), elsewhere: [] }
-  // Addresses of one link alone bear the name of an interface, which no URL can.
-  const others = Object.values(networkInterfaces()).flatMap((all) => all ?? [])
-    .filter((each) => !each.internal && (each.family === 'IPv4' || (address === '::' && !each.address.startsWith('fe80:'))))
-  return { address: formatUrl(here, port), elsewhere: others.slice(0, ELSEWHERE_MAX).map((each) => formatUrl(each.address, port)) }
-}
-
-/** Takes connections in while there are fewer than `connectionsMax` of any kind; one that says nothing is closed after `silenceMs`. */
-async function listen({ host, port, connectionsMax, silenceMs, frameBytesMax, attend }: ListenOptions): Promise<Listener> {
-  const server = createServer((_, response) => { response.writeHead(UPGRADE_REQUIRED).end() })
-  server.maxConnections = connectionsMax
-  const timers = new WeakMap<Socket, NodeJS.Timeout>()
-  server.on('connection', (connection) => {
-    const timer = setTimeout(() => connection.destroy(), silenceMs)
-    timers.set(connection, timer)
-    connection.once('close', () => clearTimeout(timer))
-  })
-  const sockets = new WebSocketServer({ server, perMessageDeflate: false, maxPayload: frameBytesMax })
-  sockets.on('connection', (socket, { socket: connection }) => {
-    socket.once('message', () => clearTimeout(timers.get(connection)))
-    attend(linkSocket(socket))
-  })
-  await new Promise<void>((resolve, reject) => {
-    sockets.once('listening', resolve)
-    sockets.once('error', reject)
-    server.listen(port, host)
-  })
-  // One connection that can't be taken ends nothing.
-  sockets.on('error', () => {})
-  return {
-    ...listAddresses(host, server.address() as AddressInfo),
-    close() {
-      for (const client of sockets.clients) client.terminate()
-      server.close()
-      server.closeAllConnections()
-    },
+  private post(message: ToIo, transfer: ArrayBuffer[] = []): void {
+    this.worker.postMessage(message, transfer)
   }
-}
 
-/** OpenSSL's names for what is wrong with a certificate, and Node's own. */
-const CERTIFICATE = new RegExp(`^(${[
-  'CERT_', 'CRL_', 'DEPTH_ZERO_', 'SELF_SIGNED_', 'UNABLE_TO_', 'INVALID_CA', 'INVALID_PURPOSE', 'HOSTNAME_MISMATCH', 'PATH_LENGTH_',
-  'ERR_TLS_CERT_',
-].join('|')})`)
-/** By code: of the resolver, and of what speaks otherwise than TLS or HTTP. */
-const MISSES: readonly (readonly [RegExp, Miss])[] = [
-  [/^ENOTFOUND$/, 'name-unknown'], [/^EAI_/, 'name-unresolved'], [CERTIFICATE, 'certificate'],
-  [/^(ERR_SSL_|ERR_TLS_|HPE_|EPROTO$)/, 'protocol'], [/^ETIMEDOUT$/, 'silent'], [/^E[A-Z]+$/, 'unreachable'],
-]
-/** Without codes: a peer that hangs up, and the time limit. */
-const HUNG_UP = 'socket hang up', TIMED_OUT = 'Opening handshake has timed out'
+  private take(message: FromIo): void {
+    if (message.kind === 'frame') this.links.get(message.link)?.inbox.push(message.frame)
+    else if (message.kind === 'open') this.takeLink(message.link, message.listener)
+    else if (message.kind === 'ended') this.links.get(message.link)?.end(message.reason)
+    else if (message.kind === 'missed') this.links.get(message.link)?.end(null, message.why)
+    else if (message.kind === 'stalled') this.stalls.shift()?.(message.ms)
+    else if (message.kind === 'finished') for (const done of this.finished) done()
+    else this.takePlace(message)
+  }
 
-/** What OpenSSL says, between its places in the source. */
-const OPENSSL = /:SSL routines:[^:]*:([^:]+):/
+  private takePlace(message: Extract<FromIo, { listener: number; kind: 'listening' | 'unlistened' | 'told' }>): void {
+    const { listener } = message
+    const listening = this.listeners.get(listener)
+    if (message.kind === 'told') listening?.tell(message.line)
+    else if (message.kind === 'unlistened') {
+      listening?.settle(Object.assign(new Error(message.code), { code: message.code }))
+      this.listeners.delete(listener)
+    } else {
+      const failed = new Promise<never>((_, reject) => { if (listening) listening.fail = reject })
+      failed.catch(() => {})
+      const close = () => {
+        this.listeners.delete(listener)
+        this.post({ kind: 'unlisten', listener })
+      }
+      listening?.settle({ address: message.address, elsewhere: message.elsewhere, failed, close })
+    }
+  }
 
-type Failure = Error & { code?: string; reason?: string }
-
-/** A name may have several addresses, each with an error of its own: that of a machine that was reached speaks for them, else the first. */
-function firstOf(error: Failure): Failure {
-  const all = error instanceof AggregateError ? error.errors as Failure[] : []
-  return all.find(({ code }) => code === 'ECONNREFUSED') ?? all[0] ?? error
-}
-
-/** That nobody listens needs no words. */
-function explain(error: Error): NoLink {
-  const { code = '', reason, message: whole } = firstOf(error)
-  const message = reason ?? OPENSSL.exec(whole)?.[1] ?? whole
-  if (code === 'ECONNREFUSED') return { miss: 'unreachable', said: '' }
-  const said = code === '' || message.includes(code) ? message : `${message} (${code})`
-  if (message === TIMED_OUT) return { miss: 'silent', said }
-  const known = MISSES.find(([pattern]) => pattern.test(code))?.[1]
-  return { miss: known ?? (message === HUNG_UP ? 'unreachable' : 'protocol'), said }
-}
-
-function dial(url: string, frameBytesMax: number, timeoutMs: number): Promise<Link | NoLink> {
-  return new Promise((resolve) => {
-    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: frameBytesMax, handshakeTimeout: timeoutMs })
-    socket.once('open', () => resolve(linkSocket(socket)))
-    socket.on('unexpected-response', (request, { statusCode: status = 0, statusMessage = '' }) => {
-      resolve({ miss: 'status', said: `HTTP ${status} ${statusMessage}`.trim(), status })
-      request.destroy()
+  /** A dialled link is known; one that has come is attended once what is behind it has been taken in: it may have ended by then. */
+  private takeLink(number: number, listener: number | null): void {
+    if (listener === null) {
+      const known = this.links.get(number)
+      known?.settle?.(known.link)
+      return
+    }
+    const { link } = this.know(number)
+    setImmediate(() => {
+      if (this.links.has(number)) this.listeners.get(listener)?.attend(link)
     })
-    socket.on('error', (error) => resolve(explain(error)))
+  }
+
+  private know(number: number): Known {
+    // What is sent beyond its credit ends the link where it comes in.
+    const inbox = createInbox(() => {})
+    let why: string | null = null
+    const end = (reason: string | null, miss: NoLink = { miss: 'unreachable', said: reason ?? '' }) => {
+      why = reason
+      const { settle } = this.links.get(number) ?? {}
+      this.links.delete(number)
+      inbox.finish()
+      settle?.(miss)
+    }
+    const link: Link = {
+      send: (frame) => {
+        const own = frame.byteLength === frame.buffer.byteLength ? frame : frame.slice()
+        if (this.links.has(number)) this.post({ kind: 'send', link: number, frame: own }, [own.buffer as ArrayBuffer])
+      },
+      receive: async () => {
+        const frame = await inbox.receive()
+        if (frame) this.post({ kind: 'take', link: number })
+        return frame
+      },
+      admit: () => this.post({ kind: 'admit', link: number }),
+      close: (reason = '') => {
+        if (!this.links.has(number)) return
+        this.post({ kind: 'close', link: number, reason })
+        end(null)
+      },
+      why: () => why,
+    }
+    const known: Known = { link, inbox, end }
+    this.links.set(number, known)
+    return known
+  }
+
+  listen: Network['listen'] = ({ attend, tell, ...options }) => new Promise((resolve, reject) => {
+    if (this.failure) throw this.failure
+    const listener = this.nextListener++
+    const settle = (result: Listener | Error) => (result instanceof Error ? reject(result) : resolve(result))
+    this.listeners.set(listener, { attend, tell, settle, fail: () => {} })
+    this.post({ kind: 'listen', listener, options })
   })
+
+  dial: Network['dial'] = (url, options) => new Promise((resolve) => {
+    if (this.failure) throw this.failure
+    const number = this.nextLink
+    this.nextLink += 2
+    this.know(number).settle = resolve
+    this.post({ kind: 'dial', link: number, url, options })
+  })
+
+  /** A thread that ends by itself ends the program with its error: nothing comes in any more. */
+  private fail(error: Error): void {
+    this.failure ??= error
+    for (const { settle, fail } of this.listeners.values()) {
+      settle(error)
+      fail(error)
+    }
+    this.listeners.clear()
+    for (const { end } of [...this.links.values()]) end(error.message)
+    for (const done of this.finished) done()
+  }
+
+  /** Begins to measure how long the thread of the sockets is held up; the function gives the longest time since, in milliseconds. */
+  watch(): () => Promise<number> {
+    this.post({ kind: 'watch' })
+    return () => new Promise((resolve) => {
+      this.stalls.push(resolve)
+      this.post({ kind: 'stall' })
+    })
+  }
+
+  /** Writes what is queued, closes all links, and ends the thread. */
+  async finish(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.finished.add(resolve)
+      timer = setTimeout(resolve, FINISH_MS + FINISH_SPARE_MS)
+      this.post({ kind: 'finish' })
+    })
+    clearTimeout(timer)
+    this.worker.removeAllListeners()
+    await this.worker.terminate()
+  }
+}
+
+let sockets: Sockets | undefined
+
+function openSockets(): Sockets {
+  return (sockets ??= new Sockets())
+}
+
+/** As Sockets.watch. */
+export function watchSockets(): () => Promise<number> {
+  return openSockets().watch()
+}
+
+/** Ends what this process has open; frames that were sent before are written first. */
+export async function closeSockets(): Promise<void> {
+  const open = sockets
+  sockets = undefined
+  await open?.finish()
 }
 
 export const network: Network = {
-  listen,
-  dial: (url, { frameBytesMax, timeoutMs }) => dial(url, frameBytesMax, timeoutMs).catch((error: unknown) => explain(error as Error)),
+  listen: (options) => openSockets().listen(options),
+  dial: (url, options) => openSockets().dial(url, options),
 }

@@ -38,7 +38,8 @@ export function createMemoryNetwork(): MemoryNetwork {
     listeners, links,
     async listen(options) {
       listeners.add(options)
-      return { address: `ws://${options.host}:${options.port}`, elsewhere: [], close: () => { listeners.delete(options) } }
+      const failed = new Promise<never>(() => {})
+      return { address: `ws://${options.host}:${options.port}`, elsewhere: [], failed, close: () => { listeners.delete(options) } }
     },
     async dial(url) {
       const options = [...listeners].find(({ host, port }) => url === `ws://${host}:${port}`)
@@ -46,7 +47,7 @@ export function createMemoryNetwork(): MemoryNetwork {
       const [near, far] = createLinkPair()
       links.add(near)
       options.attend(far)
-      return { ...near, close: () => { links.delete(near); near.close() } }
+      return { ...near, close: (reason) => { links.delete(near); near.close(reason) } }
     },
   }
 }

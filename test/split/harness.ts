@@ -112,7 +112,9 @@ function watchLink(link: Link, client: number, passages: Passage[], watch: Watch
       }
       return arrived.shift()!
     },
-    close: () => link.close(),
+    admit: () => link.admit(),
+    close: (reason) => link.close(reason),
+    why: () => link.why(),
   }
 }
 

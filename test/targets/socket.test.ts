@@ -10,7 +10,7 @@ import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { FrameType } from '../../runtime/wire/frame.ts'
 import { encodeFrame, FRAME_TYPES } from '../../runtime/wire/frame.ts'
 import { createRandom } from '../../runtime/random.ts'
-import { CONNECTIONS_SPARE } from '../../runtime/program/command/serve.ts'
+import { SPARE_PER_ADDRESS } from '../../targets/node/io.message.ts'
 import { openKernelBuild } from '../kernels.ts'
 import type { Process } from './cli.ts'
 import { adapterFile, callKerf, checkpointFile, flagsOf, killAll, makeRoom, pause, readMetrics, readResult, startKerf } from './cli.ts'
@@ -209,16 +209,18 @@ test('garbage is answered by an error or the end of the connection, and the run 
 
 test('strangers who say nothing: no more than the spare connections, each closed after its time, and the run goes on', async () => {
   const { process, url } = await serve('silent')
-  const greeted = new WebSocket(url)
-  greeted.on('open', () => greeted.send(HELLO))
-  const [welcome] = await once(greeted, 'message') as [Buffer]
-  assert.is(welcome[5], FRAME_TYPES.welcome)
-  const connectionsMax = CLIENTS + CONNECTIONS_SPARE
+  const connectionsMax = CLIENTS + SPARE_PER_ADDRESS
   // A connection that never becomes a WebSocket counts and ends as any other.
   const bare = connect(Number(new URL(url).port), '127.0.0.1').resume()
   await once(bare, 'connect')
   const silent = Array.from({ length: connectionsMax - 2 }, () => new WebSocket(url))
   await Promise.all(silent.map((socket) => once(socket, 'open')))
+  // Its time ends later than theirs.
+  await pause(2000)
+  const greeted = new WebSocket(url)
+  greeted.on('open', () => greeted.send(HELLO))
+  const [welcome] = await once(greeted, 'message') as [Buffer]
+  assert.is(welcome[5], FRAME_TYPES.welcome)
   const [refused] = await once(new WebSocket(url), 'error') as [Error]
   assert.match(refused.message, /socket hang up|ECONNRESET/)
   await Promise.all([bare, ...silent].map((socket) => once(socket, 'close')))

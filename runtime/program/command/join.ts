@@ -3,7 +3,7 @@ import type { TokenizedDataset } from '../../data/dataset.ts'
 import { tokenizeRows } from '../../data/dataset.ts'
 import { parsePartition, partition, selectSamples } from '../../data/partition.ts'
 import type { Rows } from '../../data/rows.ts'
-import { KerfError } from '../../error.ts'
+import { KerfError, refuse } from '../../error.ts'
 import type { Entropy } from '../../host/entropy.ts'
 import type { Files } from '../../host/files.ts'
 import type { Link } from '../../host/network.ts'
@@ -14,21 +14,26 @@ import type { Contract } from '../../split/contract.ts'
 import { optimizerOf } from '../../split/contract.ts'
 import { runDevice } from '../../split/device.ts'
 import { openStageHalf } from '../../split/half.stage.ts'
+import { DAMAGES_MAX, passingKind } from '../../split/passing.ts'
 import { fitDevice } from '../../split/spec.ts'
 import { defineCommand } from '../command.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from '../kernel.ts'
 import type { Model } from '../model.ts'
 import { bundledData, modelDirectory, openTokenizer, readRows, withModel } from '../model.ts'
 import { createProgress } from '../progress.ts'
+import { createProvisions } from '../provisions.ts'
 import { keepConnected } from '../reconnect.ts'
 import type { Settings } from '../settings.ts'
+import { TLS_SETTINGS, isLoopback, readTls } from '../tls.ts'
+import { GREETING_MS } from './serve.ts'
 
 const FRAME_BYTES_MAX = 1 << 30
 const HANDSHAKE_MS = 10_000
 /** Of a device that is to try once, or for a moment. */
 const HANDSHAKE_MS_MIN = 2000
-/** Refusals that pass: the server still holds the broken connection, or has left a silent device out until the next interval. */
-const PASSING = ['client-taken', 'deadline']
+/** A server that says nothing is tried so often at least before it is given up. */
+const ATTEMPTS_MIN = 3
+const OPEN_WARNING = 'anybody on the way can read and change what is sent: wss:// encrypts it'
 
 /** This device's data: the whole file, or what the run's partition gives to `client`. */
 async function readShare(
@@ -54,6 +59,7 @@ export const joinCommand = defineCommand({
   word: 'address',
   names: [
     'address', 'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'memory', 'data', 'share', 'client', 'name', 'retrySeconds',
+    ...TLS_SETTINGS,
   ],
   async run(settings, { host }) {
     const { clock, files, entropy, network, terminal, interrupts } = host
@@ -67,36 +73,54 @@ export const joinCommand = defineCommand({
       return 'interrupted: the same command comes back to the run while it lasts'
     })
     const fit = { stage, memoryBytes: settings.memory }
-    let welcomes = 0
-    const retryMs = 1000 * settings.retrySeconds
-    const timeoutMs = Math.max(HANDSHAKE_MS_MIN, Math.min(HANDSHAKE_MS, retryMs))
     // Once, since a pipe can't be read again when the connection is back.
     let rows: Promise<Rows> | undefined
+    const tls = await readTls(files, settings)
+    const { protocol, hostname } = new URL(url)
+    if (tls && protocol !== 'wss:') refuse('join-tls', 'address', 'wss://HOST:PORT, where certificates are named', url)
+    if (protocol !== 'wss:' && !isLoopback(hostname)) progress.note(OPEN_WARNING)
+    const retryMs = 1000 * settings.retrySeconds
+    const timeoutMs = Math.max(HANDSHAKE_MS_MIN, Math.min(HANDSHAKE_MS, retryMs))
+    const greetingMs = retryMs > 0 ? Math.min(GREETING_MS, retryMs / ATTEMPTS_MIN) : GREETING_MS
+    let welcomes = 0, damages = 0
     await withModel(files, modelDirectory(files, settings.model), crc32c, async (model) => {
+      const keep = createProvisions(async (contract, number) => {
+        rows ??= readRows(files, settings.data ?? bundledData(files).train)
+        const { config, weights, fingerprint } = model
+        const open = (spec: StageSpec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), clock.now)
+        return { config, fingerprint, openHalf: open, data: await readShare(files, await rows, settings, kernel, model, contract, number) }
+      })
+      /** What passes is told, what does not goes on. */
+      const pass = (error: unknown): false => {
+        const kind = error instanceof KerfError ? passingKind(error.code) : 'final'
+        const passes = kind === 'damage' ? ++damages <= DAMAGES_MAX : kind === 'now' && welcomes > 0
+        if (!passes || !(error instanceof KerfError)) throw error
+        progress.note(error.message)
+        return false
+      }
       const attend = async (link: Link) => {
         const before = welcomes
         const ended = await runDevice({
           name, client, link, clock, crc32c,
           async provide(contract, number) {
-            rows ??= readRows(files, settings.data ?? bundledData(files).train)
-            const data = await readShare(files, await rows, settings, kernel, model, contract, number)
+            const provisions = await keep.provide(contract, number)
             if (welcomes++ === 0) lines.forEach(progress.note)
-            const { config, weights, fingerprint } = model
-            const open = (spec: StageSpec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), clock.now)
-            return { config, fingerprint, data, openHalf: open }
+            return provisions
           },
-          progress: (step, contract) => progress.update(step, contract.steps, `${name}: ${contract.scheme}`),
+          progress(step, contract) {
+            damages = 0
+            progress.update(step, contract.steps, `${name}: ${contract.scheme}`)
+          },
         }).catch((error: unknown) => {
-          if (welcomes === 0 || !(error instanceof KerfError) || !PASSING.includes(error.code)) throw error
-          progress.note(error.message)
-          return false
+          link.close(error instanceof Error ? error.message : String(error))
+          return pass(error)
         })
         return { ended, welcomed: welcomes > before }
       }
       await keepConnected({
-        clock, entropy, attend, url, retryMs, lost: () => progress.note('connection lost'),
-        dial: () => network.dial(url, { frameBytesMax: FRAME_BYTES_MAX, timeoutMs }),
-      })
+        clock, entropy, attend, url, retryMs, lost: (why) => progress.note(why === null ? 'connection lost' : `connection lost: ${why}`),
+        dial: () => network.dial(url, { frameBytesMax: FRAME_BYTES_MAX, timeoutMs, greetingMs, tls }),
+      }).finally(() => keep.close())
     })
     progress.end()
   },

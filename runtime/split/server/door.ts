@@ -15,6 +15,9 @@ import type { Member } from './member.ts'
 
 type Own = Member<'seat'>
 
+/** A goodbye takes no computing: nobody's account is waited for longer. */
+const FAREWELL_MS = 30_000
+
 export type DoorOptions = {
   contract: Contract
   members: readonly Own[]
@@ -40,14 +43,15 @@ export class Door {
   async attend(link: Link): Promise<void> {
     const channel = new Channel(link, this.options.crc32c)
     let member: Own | null = null
+    let reason: string | undefined
     try {
       member = await this.greet(channel)
       if (member) await this.listen(member, channel)
     } catch (error) {
-      this.sendRefusal(channel, member, error)
+      reason = this.sendRefusal(channel, member, error)
     }
     if (member) this.leave(member, channel)
-    channel.close()
+    channel.close(reason)
   }
 
   /** The member that a connection is, or null where it ends or is refused before it is ready. */
@@ -62,6 +66,7 @@ export class Door {
     try {
       const share = await exchangeContract(seat.share, channel, contract)
       if (share) {
+        channel.link.admit()
         tell(client, seat.share ? 'came back' : 'joined')
         seat.share = share
         return member
@@ -112,16 +117,19 @@ export class Door {
     intake.forgetWork(member)
     if (!this.end) {
       seat.drops++
-      tell(client, 'left')
+      const why = channel.link.why()
+      tell(client, why === null ? 'left' : `left: ${why}`)
     }
     signal.notify()
   }
 
-  private sendRefusal(channel: Channel, member: Member | null, error: unknown): void {
+  /** The error's words. */
+  private sendRefusal(channel: Channel, member: Member | null, error: unknown): string {
     const why = `server: expected to serve this, got ${String(error)}`
     const known = error instanceof KerfError ? error : new KerfError('server', 'server', why)
     if (member) this.options.tell(member.client, `refused: ${known.message}`)
     channel.sendError(known)
+    return known.message
   }
 
   private sendBye(channel: Channel): void {
@@ -132,9 +140,9 @@ export class Door {
   /** Ends `channel` with the error that its device met, if the member still has it. */
   refuse(member: Own, channel: Channel | null, error: unknown): void {
     if (!channel || member.seat.channel !== channel) return
-    this.sendRefusal(channel, member, error)
+    const reason = this.sendRefusal(channel, member, error)
     this.leave(member, channel)
-    channel.close()
+    channel.close(reason)
   }
 
   /** Ends the member's connection, if it has one. */
@@ -143,7 +151,7 @@ export class Door {
     if (!channel) return
     if (reason) channel.sendError(reason)
     this.leave(member, channel)
-    channel.close()
+    channel.close(reason?.message)
   }
 
   /** Waits until every client is ready; refuses `join-deadline` when some still are not after `deadlineMs`. */
@@ -162,13 +170,14 @@ export class Door {
     }
   }
 
-  /** The run has reached its end: says bye to every device and takes its account of itself, for `deadlineMs` at most. */
+  /** The run has reached its end: says bye to every device and takes its account of itself, for `deadlineMs` and FAREWELL_MS at most. */
   async finish(deadlineMs: number): Promise<void> {
+    const patienceMs = Math.min(deadlineMs, FAREWELL_MS)
     const { clock, members, signal } = this.options
     this.end = 'bye'
     // One that isn't ready yet gets its bye when it is.
     for (const { seat } of members) if (seat.ready) this.sendBye(seat.channel!)
-    const end = clock.now() + deadlineMs
+    const end = clock.now() + patienceMs
     while (members.some(({ seat, inbox }) => seat.channel && !inbox.stats) && clock.now() < end) await signal.wait(end - clock.now())
     for (const member of members) this.dismiss(member, null)
   }
