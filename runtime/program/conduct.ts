@@ -27,7 +27,8 @@ import type { Prepared } from './run.ts'
 type Executors = { open(spec: StageSpec): Promise<Executor>; failed: Promise<never>; close(): void }
 
 /** One stage in this thread or, for a model for each device, each in a worker. */
-function createExecutors({ workers, clock }: ProgramHost, { kernel, model }: Prepared, contract: Contract): Executors {
+function createExecutors({ workers, clock }: ProgramHost, prepared: Prepared, contract: Contract): Executors {
+  const { kernel, model } = prepared
   const optimizer = { ...ADAMW, learningRate: contract.learningRate, weightDecay: contract.weightDecay }
   const opened: { close(): void }[] = []
   let fail: (error: Error) => void
@@ -37,7 +38,8 @@ function createExecutors({ workers, clock }: ProgramHost, { kernel, model }: Pre
     const worker = workers.open(({ message }) => fail(new KerfError('executor', name, `${name}: ${message}`)))
     opened.push(worker)
     const { service } = worker
-    await service.openExecutor({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer })
+    const job = { kernel: packKernel(kernel), modelDirectory: model.directory, checksums: prepared.base.weights }
+    await service.openExecutor({ ...job, spec, optimizer })
     return {
       step: (input) => service.step(workers.transfer(input, [input.activation.buffer])),
       read: (set) => service.read(set),
@@ -122,7 +124,7 @@ export async function conduct(host: ProgramHost, prepared: Prepared, { contract,
   try {
     const { vector, ...measured } = await Promise.race([run.result, connection.failed, executors.failed])
     await journal.flush(contract.steps)
-    await writeAdapter(files, out, vector, layout, model, adapter, labels)
+    await writeAdapter(files, out, vector, layout, model, adapter, labels, prepared.base)
     const order = schemeOf(contract).models === 'none' ? 'none' : scheduler
     return { scheme: contract.scheme, scheduler: order, ...measured, ...journal.summary() }
   } catch (error) {

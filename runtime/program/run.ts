@@ -1,11 +1,14 @@
 /** A run of `kerf train` or `kerf serve` made ready: what its settings name, read and checked before any work is done. */
 import type { TokenizedDataset } from '../data/dataset.ts'
 import { longestOf } from '../data/sampler.ts'
+import type { Tokenizer } from '../data/tokens.ts'
 import { refuse } from '../error.ts'
 import type { Files } from '../host/files.ts'
 import { createChecksum } from '../kernel/checksum.ts'
 import type { Kernel } from '../kernel/load.ts'
+import { ROWS_MIN } from '../model/config.ts'
 import { openEvaluator } from '../model/evaluate.ts'
+import type { Fingerprint } from '../model/fingerprint.ts'
 import { initialVector } from '../model/initial.ts'
 import type { Layout } from '../model/layout.ts'
 import { layoutOf } from '../model/layout.ts'
@@ -20,9 +23,10 @@ import type { Crc32c } from '../wire/frame.ts'
 import type { ProgramHost } from './host.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from './kernel.ts'
 import { chooseLabels } from './labels.ts'
-import type { Model } from './model.ts'
+import type { AdapterBase, Model } from './model.ts'
 import {
-  bundledData, limitLength, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readDataset, readTokens,
+  bundledData, checkBase, limitLength, modelDirectory, openModel, openTokenizer, readAdapter, readAdapterBase, readClassifier, readDataset,
+  readTokens, takeFingerprint,
 } from './model.ts'
 import { parentOf } from './path.ts'
 import type { Settings } from './settings.ts'
@@ -50,6 +54,8 @@ export type Prepared = {
   stage: StageOptions
   crc32c: Crc32c
   model: Model
+  /** What the run stands on; goes with its adapters. */
+  base: Fingerprint
   labels: readonly string[]
   train: TokenizedDataset
   validation: TokenizedDataset
@@ -84,6 +90,11 @@ async function readInitial(
 }
 
 /** Reads everything that a run needs, refusing what is wrong before any work is done. */
+/** The base of the adapter that a run begins with, if it begins with one. */
+async function readBase(files: Files, { adapter }: RunSettings): Promise<AdapterBase | null> {
+  return adapter === undefined ? null : readAdapterBase(files, adapter)
+}
+
 export async function prepareRun(host: ProgramHost, settings: RunSettings): Promise<Prepared> {
   const { files } = host
   const opened = await openProgramKernel(host, settings)
@@ -92,16 +103,20 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
   const adapter = await chooseLora(files, settings)
   const model = await openModel(files, modelDirectory(files, settings.model), crc32c)
   try {
-    const { kernel, stage, lines: kernelLines } = opened
-    const data = await readData(files, settings, model)
+    const { kernel, stage } = opened
+    const { tokenizer, ...data } = await readData(files, settings, model)
+    const started = await readBase(files, settings)
     const { labels, validation } = data
     const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
     const initial = await readInitial(files, settings, kernel, model, layout, adapter, labels.length)
     const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), { ...stage, turn: host.clock.turn })
+    const base = await takeFingerprint(model, tokenizer)
+    if (started) await checkBase(started, model, tokenizer)
+    const kernelLines = [...opened.lines, ...model.notes, ...started?.notes ?? []]
     const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
     let first: Promise<Measured> | undefined
     return {
-      settings, kernelLines, kernel, stage, crc32c, model, ...data, adapter, layout, initial, evaluate,
+      settings, kernelLines, kernel, stage, crc32c, model, base, ...data, adapter, layout, initial, evaluate,
       evaluateInitial: () => (first ??= evaluate(initial)),
       async close() {
         evaluator.stage.close()
@@ -114,21 +129,26 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
   }
 }
 
-async function readData(files: Files, settings: RunSettings, model: Model): Promise<Pick<Prepared, 'labels' | 'train' | 'validation'>> {
+type Data = Pick<Prepared, 'labels' | 'train' | 'validation'> & { tokenizer: Tokenizer }
+
+async function readData(files: Files, settings: RunSettings, model: Model): Promise<Data> {
   const bundled = bundledData(files)
   const file = settings.data ?? bundled.train
   const measured = settings.val ?? (settings.data === undefined ? bundled.validation : undefined)
   const labels = await chooseLabels(files, settings, model) ?? (await readDataset(files, file)).labelNames
+  if (labels.length < ROWS_MIN) refuse('labels-count', 'labels', `at least ${ROWS_MIN}, since one is no choice`, labels.join())
   const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
   const tokenizer = await openTokenizer(files, model)
   return {
-    labels, train: await readTokens(files, file, tokenizer, labels, limits),
+    tokenizer, labels, train: await readTokens(files, file, tokenizer, labels, limits),
     validation: measured === undefined ? { sequences: [], labels: new Int32Array(0) } : await readTokens(files, measured, tokenizer, labels, limits),
   }
 }
 
 /** The contract of one scheme. `central` holds all data in one client and takes as many samples as all devices together. */
-export function makeContract({ settings, model, labels, train, adapter }: Prepared, scheme: SchemeName, checkpointEvery: number): Contract {
+export function makeContract(
+  { settings, model, base, labels, train, adapter }: Prepared, scheme: SchemeName, checkpointEvery: number,
+): Contract {
   const { clients, batch, steps, epochs, scheduler } = settings
   const layers = model.config.layers
   const perDevice = steps ?? Math.ceil((epochs * train.sequences.length) / (clients * batch))
@@ -142,6 +162,6 @@ export function makeContract({ settings, model, labels, train, adapter }: Prepar
     checkpointEvery, batch, maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate, shuffle: !settings.noShuffle,
     learningRate: settings.lr, weightDecay: settings.weightDecay, codec: settings.codec,
     adapter, labels, cuts: clientCuts(scheme, fitCuts(settings, clients, layers), layers),
-    partition: settings.partition, fingerprint: model.fingerprint,
+    partition: settings.partition, fingerprint: model.fingerprint, tokenizer: base.tokenizer, weights: base.weights,
   }
 }

@@ -1,8 +1,9 @@
 /** A worker's side of the program's services. Frames run over the worker's own link. */
-import { KerfError } from '../error.ts'
+import { KerfError, refuse } from '../error.ts'
 import type { Link } from '../host/network.ts'
 import { createChecksum } from '../kernel/checksum.ts'
 import { openPack } from '../kernel/load.ts'
+import { findOther } from '../model/fingerprint.ts'
 import { runDevice } from '../split/device.ts'
 import type { Executor } from '../split/executor.ts'
 import { openExecutor } from '../split/executor.ts'
@@ -21,6 +22,7 @@ export function createService(host: ProgramHost, link: Link): Service {
       const crc32c = createChecksum(kernel)
       const model = await openModel(host.files, modelDirectory, crc32c)
       const { config, weights, fingerprint } = model
+      // The texts came here as tokens: whose tokenizer made them is the program's own.
       return runDevice({
         name: job.name, client: job.client, link, clock: host.clock, kernel, crc32c, stage: job.stage, memoryBytes: job.memoryBytes,
         provide: async () => ({ config, weights, fingerprint, data: job.data }),
@@ -29,10 +31,15 @@ export function createService(host: ProgramHost, link: Link): Service {
         throw error
       }).finally(() => model.close())
     },
-    async openExecutor({ kernel: pack, modelDirectory, spec, optimizer }) {
+    async openExecutor({ kernel: pack, modelDirectory, checksums, spec, optimizer }) {
       const kernel = await openPack(pack, host.workers.startThread)
-      executor = await withModel(host.files, modelDirectory, createChecksum(kernel), ({ weights }) => (
-        openExecutor(kernel, spec, weights, optimizer, host.clock.now)))
+      executor = await withModel(host.files, modelDirectory, createChecksum(kernel), async ({ weights }) => {
+        const opened = await openExecutor(kernel, spec, weights, optimizer, host.clock.now)
+        const other = findOther(weights.checksums(), checksums)
+        if (!other) return opened
+        opened.close()
+        return refuse('device-model', `model.${other.part}`, `${other.given} as when the run began`, other.own)
+      })
     },
     async step(input) {
       const output = await executor!.step(input)

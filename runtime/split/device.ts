@@ -10,6 +10,7 @@ import { KerfError, refuse } from '../error.ts'
 import type { KernelExports } from '../kernel/abi.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
+import type { CheckedWeights } from '../model/fingerprint.ts'
 import { fitStage } from '../model/budget.ts'
 import type { TokenizedDataset } from '../data/dataset.ts'
 import { countLabels } from '../data/dataset.ts'
@@ -22,8 +23,10 @@ import { decodeTensor, encodeTensor } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
 import { Channel } from './channel.ts'
-import type { Contract, Share } from './contract.ts'
-import { STATE_PARTS, adapterExpectation, deviceLayout, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
+import type { Contract, OwnBase, Share } from './contract.ts'
+import {
+  STATE_PARTS, adapterExpectation, deviceLayout, expectSameBase, gradientExpectation, parseContract, stateExpectation,
+} from './contract.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Link } from '../host/network.ts'
 import type { LabelledBatch, Sampler } from '../data/sampler.ts'
@@ -34,7 +37,12 @@ import { createStats, formatStats } from './stats.ts'
 import { integerTensor, vectorFrom, vectorTensors } from './tensors.ts'
 
 /** What a device computes with, once it knows the contract: the base model and its own samples. */
-export type Provisions = { config: ModelConfig; weights: Weights; fingerprint: number; data: TokenizedDataset }
+export type Provisions = {
+  config: ModelConfig
+  /** With checksums of what has been read of them, if they are taken. */
+  weights: Weights & Partial<Pick<CheckedWeights, 'checksums'>>
+  data: TokenizedDataset
+} & Omit<OwnBase, 'weights'>
 
 /** How a device's stage is held and computed, and what its memory may be at most; see fitStage. */
 export type Fit = { stage?: StageOptions; memoryBytes?: number }
@@ -92,11 +100,17 @@ class Device {
     if (!welcome) return null
     channel.identity = { run: welcome.run, client: welcome.client, epoch: welcome.epoch }
     const contract = parseContract(welcome.metadata.contract ?? '')
-    const { config, weights, fingerprint, data } = await options.provide(contract, welcome.client)
-    if (fingerprint !== contract.fingerprint) refuse('device-model', 'model.fingerprint', `the server's ${contract.fingerprint}`, fingerprint)
+    const { config, weights, fingerprint, tokenizer, data } = await options.provide(contract, welcome.client)
+    expectSameBase(contract, { fingerprint, tokenizer })
     const size = batchSize(data, contract.batch)
     const cut = contract.cuts[welcome.client]
     const stage = await Stage.open(kernel, fitDevice(deviceSpec(config, contract, cut, size), options, kernel.exports), weights)
+    try {
+      expectSameBase(contract, { fingerprint, tokenizer, weights: weights.checksums?.() })
+    } catch (error) {
+      stage.close()
+      throw error
+    }
     const share: Share = {
       samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),
       ...size, memoryBytes: stage.bytes,

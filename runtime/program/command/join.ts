@@ -7,12 +7,13 @@ import type { Files } from '../../host/files.ts'
 import type { Link } from '../../host/network.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import type { Kernel } from '../../kernel/load.ts'
+import type { Tokenizer } from '../../data/tokens.ts'
 import type { Contract } from '../../split/contract.ts'
+import { expectSameBase } from '../../split/contract.ts'
 import { runDevice } from '../../split/device.ts'
 import { defineCommand } from '../command.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from '../kernel.ts'
-import type { Model } from '../model.ts'
-import { bundledData, modelDirectory, openTokenizer, readTokens, withModel } from '../model.ts'
+import { bundledData, checksumTokenizer, modelDirectory, openTokenizer, readTokens, withModel } from '../model.ts'
 import { createProgress } from '../progress.ts'
 import { keepConnected } from '../reconnect.ts'
 import type { Settings } from '../settings.ts'
@@ -24,9 +25,10 @@ const PASSING = ['client-taken', 'deadline']
 
 /** This device's data: the whole file, or what the run's partition gives to `client`. */
 async function readShare(
-  files: Files, { data: file, share }: Pick<Settings, 'data' | 'share'>, kernel: Kernel, model: Model, contract: Contract, client: number,
+  files: Files, { data: file, share }: Pick<Settings, 'data' | 'share'>, kernel: Kernel, tokenizer: Tokenizer, contract: Contract,
+  client: number,
 ): Promise<TokenizedDataset> {
-  const data = await readTokens(files, file ?? bundledData(files).train, await openTokenizer(files, model), contract.labels, contract)
+  const data = await readTokens(files, file ?? bundledData(files).train, tokenizer, contract.labels, contract)
   if (!share) return data
   const shares = partition(data.labels, contract.labels.length, contract.cuts.length, parsePartition(contract.partition), contract.seed, kernel.exports)
   return selectSamples(data, shares[client])
@@ -60,14 +62,19 @@ export const joinCommand = defineCommand({
     })
     let welcomes = 0
     await withModel(files, modelDirectory(files, settings.model), crc32c, async (model) => {
+      const tokenizer = await openTokenizer(files, model)
       const attend = async (link: Link) => {
         const before = welcomes
         const ended = await runDevice({
           name, client, link, clock, kernel, crc32c, stage, memoryBytes: settings.memory,
           async provide(contract, number) {
-            const data = await readShare(files, settings, kernel, model, contract, number)
-            if (welcomes++ === 0) lines.forEach(progress.note)
-            return { config: model.config, weights: model.weights, fingerprint: model.fingerprint, data }
+            const { config, weights, fingerprint } = model
+            const own = { fingerprint, tokenizer: checksumTokenizer(tokenizer, crc32c) }
+            // Before its texts become other tokens than the server's.
+            expectSameBase(contract, own)
+            const data = await readShare(files, settings, kernel, tokenizer, contract, number)
+            if (welcomes++ === 0) [...lines, ...model.notes].forEach(progress.note)
+            return { config, weights, data, ...own }
           },
           progress: (step, contract) => progress.update(step, contract.steps, `${name}: ${contract.scheme}`),
         }).catch((error: unknown) => {
