@@ -190,7 +190,7 @@ async function main(args: readonly string[]): Promise<void> {
   const { kernel } = await openProgramKernel(host, settings, false)
   const crc32c = createChecksum(kernel)
   const opened: Opened = settings.adapter === undefined
-    ? { model: await openModel(files, modelDirectory(files, settings.model), crc32c), labels: [], adapter: null }
+    ? { model: await openModel(files, modelDirectory(files, settings.model), crc32c), labels: [], adapter: null, notes: [] }
     : await openTrained(files, { model: settings.model, adapter: settings.adapter, labels: undefined }, crc32c)
   try {
     const own = (name: keyof typeof OWN) => String(flags.values[name] ?? '')

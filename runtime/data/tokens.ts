@@ -1,14 +1,23 @@
 /**
- * WordPiece: text to token ids, [CLS] … [SEP].
+ * WordPiece: text to token ids, [CLS] … [SEP], the same ids as the Rust tokenizers 0.23.3 give, on every host.
  *
- * The pieces are found by `@huggingface/tokenizers`; this file checks what a model
- * directory brings and builds the tokenizer from `vocab.txt` where that is all there is.
- * A special token's own spelling inside a text ("[SEP]") becomes that token, as
- * transformers' tokenizers have it.
+ * text → added tokens (added.ts) → normalised (normalizer.ts) → added tokens again → words → pieces (wordpiece.ts).
+ * A special token's own spelling inside a text ("[SEP]") becomes that token, as transformers' tokenizers have it.
  */
-import { Tokenizer as Library } from '@huggingface/tokenizers'
 import { refuse } from '../error.ts'
-import { asObject, parseObject } from '../object.ts'
+import type { Fields } from '../object.ts'
+import { asObject } from '../object.ts'
+import type { AddedToken, Piece } from './added.ts'
+import { findTokens, indexPatterns } from './added.ts'
+import type { Normalizer } from './normalizer.ts'
+import { cutWords, normalizeText, wellFormed } from './normalizer.ts'
+import type { TokenizerFiles } from './vocabulary.ts'
+import { SPECIAL_TOKENS, resolveTokenizer } from './vocabulary.ts'
+import type { WordPieces } from './wordpiece.ts'
+import { createCutter } from './wordpiece.ts'
+
+export { VOCAB_CHARS_MAX, checkTokenizerClass } from './vocabulary.ts'
+export type { TokenizerFiles } from './vocabulary.ts'
 
 export type SpecialIds = { cls: number; sep: number; pad: number; unk: number; mask: number }
 
@@ -16,149 +25,102 @@ export type Tokenizer = {
   /** One more than the largest id: the rows that the embedding table needs. */
   vocabSize: number
   ids: SpecialIds
+  /** All that decides which ids a text gets, as text: two tokenizers that share it cut alike. */
+  behaviour: string
   /** Ids of `text` between [CLS] and [SEP], as many as there are; refuses a text over `TEXT_CHARS_MAX`. */
   encode(text: string): Int32Array
 }
-
-/** The texts of a model directory's files; `tokenizerJson` wins over `vocabText`. */
-export type TokenizerFiles = { tokenizerJson?: string; vocabText?: string; tokenizerConfig?: string }
 
 /** Rows of an embedding table. */
 export const VOCAB_MAX = 1 << 20
 /** UTF-16 units of one text. */
 export const TEXT_CHARS_MAX = 65536
-/** UTF-16 units of `tokenizer.json` or `vocab.txt`. */
-export const VOCAB_CHARS_MAX = 1 << 25
 
 const WORD_CHARS_MAX = 100
-const SPECIAL_TOKENS = { cls: '[CLS]', sep: '[SEP]', pad: '[PAD]', unk: '[UNK]', mask: '[MASK]' } as const
 
-/** CJK ideographs beyond the basic plane; the ranges of the Rust tokenizers, whose 2B920 (not 2B820) is kept. */
-const IDEOGRAPHS = /[\u{20000}-\u{2A6DF}\u{2A700}-\u{2B81F}\u{2B920}-\u{2CEAF}\u{2F800}-\u{2FA1F}]/gu
-
-type Fields = Readonly<Record<string, unknown>>
-
-/** What Kerf uses of the library, whose own types do not resolve under TypeScript's NodeNext. */
-type Pieces = {
-  normalizer: (text: string) => string
-  encode(text: string): { ids: number[] }
-  token_to_id(token: string): number | undefined
+function readFlag(fields: Fields, field: string, key: string, missing: boolean): boolean {
+  const value = fields[key] ?? missing
+  return typeof value === 'boolean' ? value : refuse('tokens-config', `${field}.${key}`, 'true or false', value)
 }
 
-/** Ids by piece: the line's number in `vocab.txt`. */
-function parseVocab(text: string): Fields {
-  if (text.length > VOCAB_CHARS_MAX) {
-    refuse('tokens-size', 'vocab.txt', `at most ${VOCAB_CHARS_MAX} characters`, text.length)
-  }
-  const lines = text.replace(/^\uFEFF/, '').split('\n').map((line) => line.replace(/\r$/, ''))
-  if (lines.at(-1) === '') lines.pop()
-  const ids = new Map<string, number>()
-  lines.forEach((piece, id) => {
-    if (piece === '') refuse('tokens-vocab', `vocab.txt:${id + 1}`, 'a piece', piece)
-    if (ids.has(piece)) refuse('tokens-vocab', `vocab.txt:${id + 1}`, 'a piece of its own', piece)
-    ids.set(piece, id)
-  })
-  return Object.fromEntries(ids)
-}
-
-/** `vocab.txt` as the `tokenizer.json` that transformers would write for it. */
-function buildTokenizer(vocabText: string, options: Fields): Fields {
-  const vocab = parseVocab(vocabText)
-  const lowercase = options.do_lower_case ?? true
-  if (typeof lowercase !== 'boolean') {
-    refuse('tokens-config', 'tokenizer_config.json.do_lower_case', 'true or false', lowercase)
-  }
-  const special = (content: string) => ({
-    id: vocab[content], content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false,
-  })
-  const added = Object.values(SPECIAL_TOKENS).filter((token) => Object.hasOwn(vocab, token)).map(special)
-  const piece = (id: string, type_id: number) => ({ SpecialToken: { id, type_id } })
-  const sequence = (id: string, type_id: number) => ({ Sequence: { id, type_id } })
-  const { cls, sep } = SPECIAL_TOKENS
+function readNormalizer(tokenizer: Fields): Normalizer {
+  const field = 'tokenizer.json.normalizer'
+  const fields = asObject(tokenizer.normalizer, field)
+  const lowercase = readFlag(fields, field, 'lowercase', true)
   return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: added.sort((a, b) => Number(a.id) - Number(b.id)),
-    normalizer: {
-      type: 'BertNormalizer',
-      clean_text: true,
-      handle_chinese_chars: options.tokenize_chinese_chars ?? true,
-      strip_accents: options.strip_accents ?? null,
-      lowercase,
-    },
-    pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: {
-      type: 'TemplateProcessing',
-      single: [piece(cls, 0), sequence('A', 0), piece(sep, 0)],
-      pair: [piece(cls, 0), sequence('A', 0), piece(sep, 0), sequence('B', 1), piece(sep, 1)],
-      special_tokens: Object.fromEntries([cls, sep].map((token) => [token, { id: token, ids: [vocab[token]], tokens: [token] }])),
-    },
-    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: {
-      type: 'WordPiece',
-      unk_token: SPECIAL_TOKENS.unk,
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: WORD_CHARS_MAX,
-      vocab,
-    },
+    clean: readFlag(fields, field, 'clean_text', true), ideographs: readFlag(fields, field, 'handle_chinese_chars', true),
+    stripAccents: readFlag(fields, field, 'strip_accents', lowercase), lowercase,
   }
 }
 
-/** A WordPiece model of the days before models bore a type: a vocabulary without merges. */
-function nameModel(tokenizer: Fields): Fields {
-  const model = asObject(tokenizer.model, 'tokenizer.json.model')
-  if (model.type !== undefined || model.merges !== undefined) return tokenizer
-  return { ...tokenizer, model: { ...model, type: 'WordPiece' } }
+function checkId(piece: string, id: unknown): number {
+  const isId = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < VOCAB_MAX
+  return isId ? id : refuse('tokens-vocab', `vocabulary.${piece}`, `an id from 0 to ${VOCAB_MAX - 1}`, id)
 }
 
-/** Refuses a tokenizer of another kind than BERT's. */
-function expectBert(tokenizer: Fields): void {
-  const kinds = {
-    model: ['WordPiece'],
-    normalizer: ['BertNormalizer'],
-    pre_tokenizer: ['BertPreTokenizer'],
-    post_processor: ['TemplateProcessing', 'BertProcessing'],
-  }
-  for (const [part, known] of Object.entries(kinds)) {
-    const type = asObject(tokenizer[part], `tokenizer.json.${part}`).type
-    if (typeof type !== 'string' || !known.includes(type)) {
-      refuse('tokens-unsupported', `tokenizer.json.${part}.type`, known.join(' or '), type)
-    }
-  }
+/** Ids by piece, those of added tokens included; refuses an id that two pieces share. */
+function readIds(model: Fields): Map<string, number> {
+  return new Map(Object.entries(asObject(model.vocab, 'tokenizer.json.model.vocab')).map(([piece, id]) => {
+    if (/[\uD800-\uDFFF]/u.test(piece)) refuse('tokens-vocab', `vocabulary.${piece}`, 'whole characters', 'half a pair of UTF-16')
+    return [piece, checkId(piece, id)]
+  }))
 }
 
-/** One more than the largest id, added tokens included; refuses an id that two pieces share. */
-function measureVocab(tokenizer: Fields): number {
-  const vocab = asObject(asObject(tokenizer.model, 'tokenizer.json.model').vocab, 'tokenizer.json.model.vocab')
+function readAdded(tokenizer: Fields): AddedToken[] {
   const added = tokenizer.added_tokens
   if (!Array.isArray(added)) refuse('tokens-config', 'tokenizer.json.added_tokens', 'a list', added)
-  const entries: [string, unknown][] = Object.entries(vocab)
-  for (const token of added) {
-    const { content, id } = asObject(token, 'tokenizer.json.added_tokens')
-    if (typeof content !== 'string' || content === '') {
-      refuse('tokens-vocab', 'tokenizer.json.added_tokens', 'a content', content)
+  return added.map((token, index) => {
+    const field = `tokenizer.json.added_tokens[${index}]`
+    const fields = asObject(token, field)
+    const { content, id } = fields
+    if (typeof content !== 'string' || content === '') refuse('tokens-vocab', field, 'a content', content)
+    const special = readFlag(fields, field, 'special', false)
+    return {
+      id: checkId(content, id), content, singleWord: readFlag(fields, field, 'single_word', false),
+      lstrip: readFlag(fields, field, 'lstrip', false), rstrip: readFlag(fields, field, 'rstrip', false),
+      normalized: readFlag(fields, field, 'normalized', !special),
     }
-    entries.push([content, id])
-  }
+  })
+}
+
+/** Refuses an id that two pieces share, and a piece with two; returns one more than the largest. */
+function measureVocab(ids: ReadonlyMap<string, number>, added: readonly AddedToken[]): number {
   const pieces = new Map<number, string>()
   let size = 0
-  for (const [piece, id] of entries) {
+  for (const [piece, id] of [...ids, ...added.map(({ content, id }) => [content, id] as const)]) {
     const field = `vocabulary.${piece}`
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= VOCAB_MAX) {
-      refuse('tokens-vocab', field, `an id from 0 to ${VOCAB_MAX - 1}`, id)
-    }
     const twin = pieces.get(id)
     if (twin !== undefined && twin !== piece) refuse('tokens-vocab', field, `an id of its own, not that of ${twin}`, id)
     pieces.set(id, piece)
     size = Math.max(size, id + 1)
   }
+  const seen = new Set<string>()
+  for (const { content, id } of added) {
+    const own = ids.get(content)
+    if (own !== undefined && own !== id) refuse('tokens-vocab', `tokenizer.json.added_tokens.${content}`, `${own} as in the vocabulary`, id)
+    if (seen.has(content)) refuse('tokens-vocab', `tokenizer.json.added_tokens.${content}`, 'one token of this content', 'two')
+    seen.add(content)
+  }
   return size
 }
 
-function findSpecials(pieces: Pieces): SpecialIds {
+function readPieces(model: Fields, ids: ReadonlyMap<string, number>): WordPieces {
+  const field = 'tokenizer.json.model'
+  const { unk_token = SPECIAL_TOKENS.unk } = model
+  const { continuing_subword_prefix: prefix = '##', max_input_chars_per_word: most = WORD_CHARS_MAX } = model
+  const unknown = typeof unk_token === 'string' ? ids.get(unk_token) : undefined
+  if (unknown === undefined) refuse('tokens-vocab', `${field}.unk_token`, `a piece of the vocabulary, as ${SPECIAL_TOKENS.unk}`, unk_token)
+  if (typeof prefix !== 'string') refuse('tokens-config', `${field}.continuing_subword_prefix`, 'a text', prefix)
+  if (typeof most !== 'number' || !Number.isInteger(most) || most < 0) {
+    refuse('tokens-config', `${field}.max_input_chars_per_word`, 'a whole number', most)
+  }
+  return { ids, unknown, prefix, wordCharsMax: most }
+}
+
+function findSpecials(ids: ReadonlyMap<string, number>, added: readonly AddedToken[]): SpecialIds {
   const find = (token: string) =>
-    pieces.token_to_id(token) ?? refuse('tokens-vocab', `vocabulary.${token}`, 'the special token', 'no such piece')
+    ids.get(token) ?? added.find(({ content }) => content === token)?.id
+      ?? refuse('tokens-vocab', `vocabulary.${token}`, 'the special token', 'no such piece')
   return {
     cls: find(SPECIAL_TOKENS.cls),
     sep: find(SPECIAL_TOKENS.sep),
@@ -168,59 +130,83 @@ function findSpecials(pieces: Pieces): SpecialIds {
   }
 }
 
-function readTokenizer(files: TokenizerFiles, options: Fields): Fields {
-  if (files.tokenizerJson !== undefined) {
-    return nameModel(parseObject(files.tokenizerJson, 'tokenizer.json', VOCAB_CHARS_MAX))
+/** The ids that stand round a text, the text itself as `…`; types other than 0 are told too. */
+function describeTemplate(post: Fields, field: string): string {
+  if (post.type === 'BertProcessing') {
+    const idOf = (key: string) => (Array.isArray(post[key]) ? String(post[key][1]) : JSON.stringify(post[key]))
+    return `${idOf('cls')} … ${idOf('sep')}`
   }
-  if (files.vocabText !== undefined) return buildTokenizer(files.vocabText, options)
-  return refuse('tokens-missing', 'tokenizer', 'tokenizer.json or vocab.txt', 'neither')
+  const specials = asObject(post.special_tokens ?? {}, `${field}.special_tokens`)
+  if (!Array.isArray(post.single)) refuse('tokens-config', `${field}.single`, 'a list', post.single)
+  return post.single.map((part) => {
+    const { SpecialToken, Sequence } = asObject(part, `${field}.single`)
+    const fields = asObject(SpecialToken ?? Sequence, `${field}.single`)
+    const type = (fields.type_id ?? 0) === 0 ? '' : ` (type ${String(fields.type_id)})`
+    if (Sequence !== undefined) return (fields.id === 'A' ? '…' : `sequence ${String(fields.id)}`) + type
+    const { ids } = asObject(specials[String(fields.id)], `${field}.special_tokens.${String(fields.id)}`)
+    return (Array.isArray(ids) ? ids.join(' ') : JSON.stringify(ids)) + type
+  }).join(' ')
 }
 
-/**
- * The library's tokenizer, brought to what the Rust tokenizers do in two places:
- * it looks for ideographs per UTF-16 unit and so misses those beyond the basic plane,
- * and it lowers a word's last capital sigma to ς where Rust has σ.
- */
-function buildPieces(tokenizer: Fields): Pieces {
-  const pieces: Pieces = new Library(tokenizer, {})
-  const normalize = pieces.normalizer
-  const { handle_chinese_chars: ideographs, lowercase } = asObject(tokenizer.normalizer, 'tokenizer.json.normalizer')
-  pieces.normalizer = (text) => {
-    const spaced = ideographs ? text.replace(IDEOGRAPHS, ' $& ') : text
-    return normalize(lowercase ? spaced.replaceAll('Σ', 'σ') : spaced)
-  }
-  return pieces
+function expectTemplate(tokenizer: Fields, { cls, sep }: SpecialIds): void {
+  const field = 'tokenizer.json.post_processor'
+  const found = describeTemplate(asObject(tokenizer.post_processor, field), field)
+  if (found !== `${cls} … ${sep}`) refuse('tokens-config', field, `[CLS] ${cls} and [SEP] ${sep} round a text`, found)
 }
 
-function encodeWith(pieces: Pieces, text: string): Int32Array {
-  if (text.length > TEXT_CHARS_MAX) refuse('tokens-text', 'text', `at most ${TEXT_CHARS_MAX} characters`, text.length)
-  return Int32Array.from(pieces.encode(text).ids)
-}
-
-/** The `tokenizer.json` of a model directory, as it lies there or as transformers would write it for its `vocab.txt`. */
+/** The `tokenizer.json` that says what all tokenizer files of a directory say; the one that lies there where it does. */
 export function formatTokenizer(files: TokenizerFiles): string {
-  if (files.tokenizerJson !== undefined) return files.tokenizerJson
-  const options = files.tokenizerConfig === undefined ? {} : parseObject(files.tokenizerConfig, 'tokenizer_config.json')
-  return `${JSON.stringify(readTokenizer(files, options), null, 2)}\n`
+  const { tokenizer, text } = resolveTokenizer(files)
+  return text ?? `${JSON.stringify(tokenizer, null, 2)}\n`
 }
 
 /**
- * The tokenizer of a model directory, from `tokenizer.json` or else from `vocab.txt`
+ * The tokenizer of a model directory, from `tokenizer.json` or else from `vocab.txt`, and what the files beside it say
  * (lower case unless `tokenizer_config.json` says otherwise).
- * Throws a KerfError for another kind than BERT's WordPiece, for a vocabulary that
- * gives one id twice or lacks a special token, and for a template that does not put
- * [CLS] first and [SEP] last.
+ * Throws a KerfError for another kind than BERT's WordPiece, for files that contradict each other, for a vocabulary that
+ * gives one id twice or lacks a special token, and for a template that does not put [CLS] first and [SEP] last.
  */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  const options = files.tokenizerConfig === undefined ? {} : parseObject(files.tokenizerConfig, 'tokenizer_config.json')
-  const tokenizer = readTokenizer(files, options)
-  expectBert(tokenizer)
-  const vocabSize = measureVocab(tokenizer)
-  const pieces = buildPieces(tokenizer)
-  const ids = findSpecials(pieces)
-  const frame = encodeWith(pieces, '')
-  if (frame.length !== 2 || frame[0] !== ids.cls || frame[1] !== ids.sep) {
-    refuse('tokens-config', 'tokenizer.json.post_processor', `[CLS] ${ids.cls} and [SEP] ${ids.sep} round a text`, frame.join(' '))
+  const { tokenizer } = resolveTokenizer(files)
+  const model = asObject(tokenizer.model, 'tokenizer.json.model')
+  const ids = readIds(model)
+  const added = readAdded(tokenizer)
+  const vocabSize = measureVocab(ids, added)
+  const specials = findSpecials(ids, added)
+  const pieces = readPieces(model, ids)
+  expectTemplate(tokenizer, specials)
+  const normalizer = readNormalizer(tokenizer)
+  const cut = createCutter(pieces)
+  const plain = indexPatterns(added.filter(({ normalized }) => !normalized), (content) => content)
+  const normal = indexPatterns(added.filter(({ normalized }) => normalized), (content) => normalizeText(wellFormed(content), normalizer))
+  const add = (piece: Piece, out: number[], rest: (text: string) => void) => {
+    if (piece.id === undefined) rest(piece.text)
+    else out.push(piece.id)
   }
-  return { vocabSize, ids, encode: (text) => encodeWith(pieces, text) }
+  return {
+    vocabSize, ids: specials, behaviour: describeBehaviour(pieces, normalizer, added),
+    encode(text) {
+      if (text.length > TEXT_CHARS_MAX) refuse('tokens-text', 'text', `at most ${TEXT_CHARS_MAX} characters`, text.length)
+      const out = [specials.cls]
+      for (const piece of findTokens(wellFormed(text), plain)) {
+        add(piece, out, (part) => {
+          for (const inner of findTokens(normalizeText(part, normalizer), normal)) {
+            add(inner, out, (words) => cutWords(words, (word) => cut(word, out)))
+          }
+        })
+      }
+      out.push(specials.sep)
+      return Int32Array.from(out)
+    },
+  }
+}
+
+/** In one form for all files that say the same: by id, and without what changes no token. */
+function describeBehaviour(
+  { ids, unknown, prefix, wordCharsMax }: WordPieces, normalizer: Normalizer, added: readonly AddedToken[],
+): string {
+  const pieces = [...ids].sort(([, a], [, b]) => a - b)
+  const tokens = [...added].sort((a, b) => a.id - b.id)
+    .map(({ id, content, singleWord, lstrip, rstrip, normalized }) => [id, content, singleWord, lstrip, rstrip, normalized])
+  return JSON.stringify({ normalizer, unknown, prefix, wordCharsMax, pieces, tokens })
 }

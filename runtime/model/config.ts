@@ -6,8 +6,8 @@
  * (another activation, relative positions, a decoder) is refused here, before
  * any weight is read.
  */
-import { checkLabels } from '../data/labels.ts'
-import { VOCAB_MAX } from '../data/tokens.ts'
+import { LABELS_MAX, checkLabels } from '../data/labels.ts'
+import { VOCAB_MAX, checkTokenizerClass } from '../data/tokens.ts'
 import { refuse } from '../error.ts'
 import type { Fields } from '../object.ts'
 import { asObject, parseObject } from '../object.ts'
@@ -36,6 +36,8 @@ export const TYPES_MAX = 64
 export const LAYER_NORM_EPS_MAX = 0.1
 
 const PROBLEM_TYPE = 'single_label_classification'
+/** The one class whose `classifier` is a head over labels of whole texts; heads of tokens and of choices bear that name too. */
+const ARCHITECTURE = 'BertForSequenceClassification'
 
 function readCount(fields: Fields, field: string, key: string, max: number, fallback?: number): number {
   const value = fields[key] ?? fallback
@@ -56,6 +58,13 @@ function readEpsilon(fields: Fields, field: string): number {
 function expectValue(fields: Fields, field: string, key: string, expected: unknown, fallback?: unknown): void {
   const value = fields[key] ?? fallback
   if (value !== expected) refuse('config-unsupported', `${field}.${key}`, JSON.stringify(expected), value)
+}
+
+/** An option under which another thing is computed, which must be absent, null or empty. */
+function expectNone(fields: Fields, field: string, key: string): void {
+  const value = fields[key] ?? null
+  const empty = value === null || (typeof value === 'object' && Object.keys(value).length === 0)
+  if (!empty) refuse('config-unsupported', `${field}.${key}`, 'none', JSON.stringify(value))
 }
 
 /** Label names by index; LABEL_0, LABEL_1, … are transformers' stand-in names and count as none. */
@@ -88,7 +97,11 @@ export function parseConfig(text: string, field = 'config'): ModelConfig {
   expectValue(fields, field, 'position_embedding_type', 'absolute', 'absolute')
   expectValue(fields, field, 'is_decoder', false, false)
   expectValue(fields, field, 'add_cross_attention', false, false)
+  expectValue(fields, field, 'is_encoder_decoder', false, false)
   expectValue(fields, field, 'problem_type', PROBLEM_TYPE, PROBLEM_TYPE)
+  expectNone(fields, field, 'pruned_heads')
+  expectNone(fields, field, 'quantization_config')
+  checkTokenizerClass(fields.tokenizer_class, `${field}.tokenizer_class`)
   const config: ModelConfig = {
     vocabSize: readCount(fields, field, 'vocab_size', VOCAB_MAX),
     hiddenSize: readCount(fields, field, 'hidden_size', HIDDEN_MAX),
@@ -106,6 +119,51 @@ export function parseConfig(text: string, field = 'config'): ModelConfig {
   return config
 }
 
+/** What a `config.json` says of the classifier that lies beside it. */
+export type HeadConfig = {
+  field: string
+  /** The classes that the file names; none: it does not say. */
+  architectures: readonly string[]
+  /** Rows by each key that counts them. */
+  counts: readonly { key: string; rows: number }[]
+}
+
+/** Reads what the same file says of the head; nothing of it matters until a head is read. */
+export function parseHead(text: string, field = 'config'): HeadConfig {
+  const fields = parseObject(text, field, CONFIG_CHARS_MAX)
+  const { architectures, num_labels, id2label } = fields
+  const known = architectures === undefined || architectures === null
+    || (Array.isArray(architectures) && architectures.every((name) => typeof name === 'string'))
+  if (!known) refuse('config-type', `${field}.architectures`, 'a list of names', JSON.stringify(architectures))
+  const counts: { key: string; rows: number }[] = []
+  if (num_labels !== undefined && num_labels !== null) {
+    counts.push({ key: 'num_labels', rows: readCount(fields, field, 'num_labels', LABELS_MAX) })
+  }
+  if (id2label !== undefined && id2label !== null) {
+    counts.push({ key: 'id2label', rows: Object.keys(asObject(id2label, `${field}.id2label`)).length })
+  }
+  return { field, architectures: (architectures ?? []) as readonly string[], counts }
+}
+
+/** Labels of a classifier: one alone is no choice between labels but a score, and its softmax would be 1 for every text. */
+export const ROWS_MIN = 2
+
+/**
+ * Refuses a classifier of `rows` rows that is no classifier of texts, by what the configuration says of it: another task's
+ * head (`config-head`), a score (`config-rows`), another number of labels (`config-rows`).
+ */
+export function checkHead({ field, architectures, counts }: HeadConfig, rows: number): void {
+  if (architectures.length > 0 && !architectures.includes(ARCHITECTURE)) {
+    refuse('config-head', `${field}.architectures`, `${ARCHITECTURE}, since the weights bring a classifier`, architectures.join(', '))
+  }
+  if (rows < ROWS_MIN) {
+    refuse('config-rows', 'classifier.weight', `a row for each of at least ${ROWS_MIN} labels; one is a regression's score`, rows)
+  }
+  for (const { key, rows: said } of counts) {
+    if (said !== rows) refuse('config-rows', `${field}.${key}`, `${rows} labels, the rows of classifier.weight`, said)
+  }
+}
+
 /**
  * A `config.json` that transformers loads as BertForSequenceClassification.
  * Dropout is written as 0 because Kerf trains without it.
@@ -117,7 +175,7 @@ export function formatConfig(config: ModelConfig): string {
     label2id: Object.fromEntries(names),
   }
   return JSON.stringify({
-    architectures: ['BertForSequenceClassification'],
+    architectures: [ARCHITECTURE],
     attention_probs_dropout_prob: 0,
     classifier_dropout: 0,
     hidden_act: 'gelu',

@@ -9,6 +9,8 @@ import { refuse } from '../error.ts'
 import { decodeSafetensors, encodeSafetensors } from '../wire/safetensors.ts'
 import { asObject, parseObject } from '../object.ts'
 import type { ModelConfig } from './config.ts'
+import type { Fingerprint } from './fingerprint.ts'
+import { parseFingerprint } from './fingerprint.ts'
 import { LINEARS, blockName, classifierTensors, expandTargets, widthOf } from './names.ts'
 import type { LinearKey } from './names.ts'
 
@@ -135,6 +137,19 @@ export function parseAdapterConfig(text: string, field = 'adapter_config.json'):
   }
 }
 
+/**
+ * The place of the base's fingerprint: PEFT keeps this field as it is, in every version, and looks into it only where no
+ * `task_type` is given; a field of Kerf's own would be an error in PEFT before version 0.15.
+ */
+const AUTO_MAPPING = { base_model_class: 'BertForSequenceClassification', parent_library: 'transformers.models.bert.modeling_bert' }
+
+/** The fingerprint of the model that the adapter was trained on; null where the directory keeps none. */
+export function parseAdapterBase(text: string, field = 'adapter_config.json'): Fingerprint | null {
+  const { auto_mapping } = parseObject(text, field)
+  const { kerf_base } = asObject(auto_mapping ?? {}, `${field}.auto_mapping`)
+  return kerf_base === undefined ? null : parseFingerprint(kerf_base, `${field}.auto_mapping.kerf_base`)
+}
+
 /** PEFT's suffix rule lets `output.dense` mean attention's output too; alone, the block's output needs an exclusion. */
 function formatTargets(targets: readonly LinearKey[]): { exclude_modules?: string[]; target_modules: string[] } {
   const moduleOf = (wanted: LinearKey) => LINEARS.filter(({ key }) => key === wanted).map(({ module }) => module)
@@ -147,11 +162,11 @@ function formatTargets(targets: readonly LinearKey[]): { exclude_modules?: strin
 }
 
 /** An `adapter_config.json` as PEFT writes it: keys sorted, two spaces. */
-export function formatAdapterConfig(config: AdapterConfig, baseModelName: string): string {
+export function formatAdapterConfig(config: AdapterConfig, baseModelName: string, base: Fingerprint | null = null): string {
   const { exclude_modules, target_modules } = formatTargets(config.targets)
   return JSON.stringify({
     alpha_pattern: {},
-    auto_mapping: null,
+    auto_mapping: base === null ? null : { ...AUTO_MAPPING, kerf_base: base },
     base_model_name_or_path: baseModelName,
     bias: 'none',
     exclude_modules,

@@ -30,7 +30,7 @@ import type { Prepared } from './run.ts'
 type Halves = { open(spec: StageSpec): Promise<Half>; failed: Promise<never>; close(): void }
 
 /** One half in this thread or, where each device has a model of its own, each in a worker. */
-function createHalves({ workers, clock }: ProgramHost, { kernel, model }: Prepared, contract: Contract): Halves {
+function createHalves({ workers, clock }: ProgramHost, { kernel, model, base }: Prepared, contract: Contract): Halves {
   const optimizer = optimizerOf(contract)
   const opened: { close(): void }[] = []
   let fail: (error: Error) => void
@@ -43,7 +43,8 @@ function createHalves({ workers, clock }: ProgramHost, { kernel, model }: Prepar
     const worker = workers.open((error) => fail(nameError(error)))
     opened.push(worker)
     const { service } = worker
-    await ask(service.openHalf({ kernel: packKernel(kernel), modelDirectory: model.directory, spec, optimizer }))
+    const job = { kernel: packKernel(kernel), modelDirectory: model.directory, checksums: base.weights }
+    await ask(service.openHalf({ ...job, spec, optimizer }))
     return {
       forward({ activation, ...input }) {
         // What crosses must be whole buffers of its own: a view would bring all of the memory that it looks at.
@@ -153,7 +154,7 @@ export async function conduct(
   try {
     const { vector, ...measured } = await Promise.race([run.result, connection.failed, halves.failed])
     await journal.flush(contract.steps)
-    await writeAdapter(files, out, vector, layout, model, adapter, labels)
+    await writeAdapter(files, out, vector, layout, model, adapter, labels, prepared.base)
     const order = schemeOf(contract).models === 'none' ? 'none' : scheduler
     return { scheme: contract.scheme, scheduler: order, ...measured, ...journal.summary() }
   } catch (error) {

@@ -61,7 +61,7 @@ export function nameHead({ rows, file }: Head, chosen: readonly string[] | undef
 }
 
 /** Refuses `labels-count` for more or fewer names than the head has rows. */
-export function checkHead({ rows, file }: Head, labels: readonly string[]): void {
+export function checkRows({ rows, file }: Head, labels: readonly string[]): void {
   const expected = `${rows} names, one for each row of the classifier in ${file}`
   if (labels.length !== rows) refuse('labels-count', 'labels', expected, labels.join(','))
 }

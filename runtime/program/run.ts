@@ -3,11 +3,14 @@ import type { TokenizedDataset } from '../data/dataset.ts'
 import { tokenizeRows } from '../data/dataset.ts'
 import type { Rows } from '../data/rows.ts'
 import { longestOf } from '../data/sampler.ts'
+import type { Tokenizer } from '../data/tokens.ts'
 import { refuse } from '../error.ts'
 import type { Files } from '../host/files.ts'
 import { createChecksum } from '../kernel/checksum.ts'
 import type { Kernel } from '../kernel/load.ts'
+import { ROWS_MIN } from '../model/config.ts'
 import { openEvaluator } from '../model/evaluate.ts'
+import type { Fingerprint } from '../model/fingerprint.ts'
 import { initialVector } from '../model/initial.ts'
 import type { Layout } from '../model/layout.ts'
 import { layoutOf } from '../model/layout.ts'
@@ -22,10 +25,11 @@ import type { Crc32c } from '../wire/frame.ts'
 import type { ProgramHost } from './host.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from './kernel.ts'
 import type { Head } from './labels.ts'
-import { checkHead, chooseLabels, nameHead, nameNewHead } from './labels.ts'
+import { checkRows, chooseLabels, nameHead, nameNewHead } from './labels.ts'
 import type { Model } from './model.ts'
 import {
-  bundledData, limitLength, modelDirectory, openModel, openTokenizer, readAdapter, readClassifier, readRows,
+  bundledData, checkBase, limitLength, modelDirectory, openModel, openTokenizer, readAdapter, readAdapterBase, readClassifier, readRows,
+  takeFingerprint,
 } from './model.ts'
 import { parentOf } from './path.ts'
 import type { Settings } from './settings.ts'
@@ -54,6 +58,8 @@ export type Prepared = {
   stage: StageOptions
   crc32c: Crc32c
   model: Model
+  /** What the run stands on; goes with its adapters. */
+  base: Fingerprint
   labels: readonly string[]
   train: TokenizedDataset
   validation: TokenizedDataset
@@ -100,16 +106,21 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings, { tex
   const model = await openModel(files, modelDirectory(files, settings.model), crc32c)
   try {
     const { kernel, stage } = opened
-    const { lines, ...data } = await readData(files, settings, model, texts)
+    const { lines, tokenizer, ...data } = await readData(files, settings, model, texts)
+    // The base of the adapter that a run begins with, if it begins with one.
+    const started = settings.adapter === undefined ? null : await readAdapterBase(files, settings.adapter)
     const { labels, validation } = data
     const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
     const initial = await readInitial(files, settings, kernel, model, layout, adapter, labels.length)
     const options = { ...stage, turn: host.clock.turn }
     const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), options)
+    const base = await takeFingerprint(model, tokenizer)
+    if (started) await checkBase(started, model, tokenizer)
+    const kernelLines = [...opened.lines, ...lines, ...model.notes, ...started?.notes ?? []]
     const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
     let first: Promise<Measured> | undefined
     return {
-      settings, kernelLines: [...opened.lines, ...lines], kernel, stage, crc32c, model, ...data, adapter, layout, initial, evaluate,
+      settings, kernelLines, kernel, stage, crc32c, model, base, ...data, adapter, layout, initial, evaluate,
       evaluateInitial: () => (first ??= evaluate(initial)),
       async close() {
         evaluator.stage.close()
@@ -124,7 +135,7 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings, { tex
 
 const NO_DATA: TokenizedDataset = { sequences: [], labels: new Int32Array(0) }
 
-type Data = Pick<Prepared, 'labels' | 'train' | 'validation'> & { lines: readonly string[] }
+type Data = Pick<Prepared, 'labels' | 'train' | 'validation'> & { lines: readonly string[]; tokenizer: Tokenizer }
 
 async function readData(files: Files, settings: RunSettings, model: Model, texts: RunPlace['texts']): Promise<Data> {
   const headed = model.weights.has('classifier.weight')
@@ -141,8 +152,9 @@ async function readData(files: Files, settings: RunSettings, model: Model, texts
   const tokenizer = await openTokenizer(files, model)
   const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
   const tokenize = (some: Rows | undefined) => (some ? tokenizeRows(some, labels, tokenizer, limits) : NO_DATA)
-  const data = { labels, lines, train: tokenize(rows), validation: tokenize(measuredRows) }
-  if (head) checkHead(head, labels)
+  if (labels.length < ROWS_MIN) refuse('labels-count', 'labels', `at least ${ROWS_MIN}, since one is no choice`, labels.join())
+  const data = { labels, lines, tokenizer, train: tokenize(rows), validation: tokenize(measuredRows) }
+  if (head) checkRows(head, labels)
   return data
 }
 
@@ -157,7 +169,9 @@ function nameRows(
 }
 
 /** The contract of one scheme. `central` holds all data in one client and takes as many samples as all devices together. */
-export function makeContract({ settings, model, labels, train, adapter }: Prepared, scheme: SchemeName, checkpointEvery: number): Contract {
+export function makeContract(
+  { settings, model, base, labels, train, adapter }: Prepared, scheme: SchemeName, checkpointEvery: number,
+): Contract {
   const { clients, batch, steps, epochs, scheduler } = settings
   const layers = model.config.layers
   if (steps === undefined && train.sequences.length === 0) {
@@ -174,6 +188,6 @@ export function makeContract({ settings, model, labels, train, adapter }: Prepar
     checkpointEvery, batch, maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate, shuffle: !settings.noShuffle,
     learningRate: settings.lr, weightDecay: settings.weightDecay, codec: settings.codec,
     adapter, labels, cuts: clientCuts(scheme, fitCuts(settings, clients, layers), layers),
-    partition: settings.partition, fingerprint: model.fingerprint,
+    partition: settings.partition, fingerprint: model.fingerprint, tokenizer: base.tokenizer, weights: base.weights,
   }
 }

@@ -7,7 +7,8 @@ import type { FinishInput, FinishOutput, ForwardInput, ForwardOutput, HalfMemory
 
 export type KernelJob = { kernel: KernelPack; modelDirectory: string }
 export type DeviceJob = KernelJob & { stage: StageOptions; memoryBytes: number | undefined; name: string; client: number; data: TokenizedDataset }
-export type HalfJob = KernelJob & { spec: StageSpec; optimizer: Optimizer }
+/** `checksums`: of the weights that the run began with (model/fingerprint.ts). */
+export type HalfJob = KernelJob & { checksums: readonly number[]; spec: StageSpec; optimizer: Optimizer }
 
 export type Service = {
   /** Runs a device over the worker's link to the end of its connection. Without a word where the server has ended it: it has said why itself. */

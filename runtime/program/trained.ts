@@ -1,29 +1,37 @@
 /** A model that has learnt its labels: the base with an adapter, or with a classifier of its own. What `eval`, `infer` and `export` open. */
 import type { Rows } from '../data/rows.ts'
+import type { Tokenizer } from '../data/tokens.ts'
 import { refuse } from '../error.ts'
 import type { Files } from '../host/files.ts'
+import { ROWS_MIN, checkHead } from '../model/config.ts'
 import type { Layout } from '../model/layout.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { AdapterConfig } from '../model/peft.ts'
 import { SCHEME_DEFAULT } from '../split/scheme.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import { headerBytes, parseHeader } from '../wire/safetensors.ts'
-import { isFile, openSource } from './files.ts'
+import { isFile } from './files.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS } from './kernel.ts'
 import type { Head } from './labels.ts'
-import { checkHead, chooseLabels, nameHead } from './labels.ts'
-import type { Model } from './model.ts'
-import { modelDirectory, openModel, readAdapter, readAdapterConfig } from './model.ts'
+import { checkRows, chooseLabels, nameHead } from './labels.ts'
+import type { AdapterBase, Model } from './model.ts'
+import { checkBase, modelDirectory, openModel, readAdapter, readAdapterBase, readAdapterConfig } from './model.ts'
 import { joinPath } from './path.ts'
 import type { Settings } from './settings.ts'
+import { ADAPTER_WEIGHTS, MODEL_WEIGHTS, openTensors } from './tensors.ts'
 
 export const TRAINED_SETTINGS = ['model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'adapter', 'labels'] as const
 
-/** An adapter of one model: `vector` [P] lies by `layout`. */
-export type TrainedAdapter = { directory: string; config: AdapterConfig; layout: Layout; vector: Float32Array }
+/** An adapter of one model: `vector` [P] lies by `layout`; `base` says what it was trained on. */
+export type TrainedAdapter = { directory: string; config: AdapterConfig; base: AdapterBase; layout: Layout; vector: Float32Array }
 
-/** Without an adapter, the classifier is among the model's weights. */
-export type Trained = { model: Model; labels: readonly string[]; adapter: TrainedAdapter | null }
+/** Refuses an adapter of another base; reads the weights that have not been read yet, so it comes after who reads them anyway. */
+export async function checkTrained({ model, adapter }: Trained, tokenizer: Tokenizer): Promise<void> {
+  if (adapter) await checkBase(adapter.base, model, tokenizer)
+}
+
+/** Without an adapter, the classifier is among the model's weights. `notes`: what its files hold beyond what is used, a line each. */
+export type Trained = { model: Model; labels: readonly string[]; adapter: TrainedAdapter | null; notes: readonly string[] }
 
 /** Where training leaves an adapter unless told otherwise: with one scheme, and with several. */
 const DEFAULT_ADAPTERS = ['out', joinPath('out', SCHEME_DEFAULT)]
@@ -57,13 +65,15 @@ async function openHead(files: Files, options: TrainedOptions, model: Model): Pr
   const directory = options.adapter ?? (options.fallback && !trained ? await findAdapter(files) : undefined)
   if (directory === undefined) {
     if (!trained) refuse('model-untrained', '--adapter', `a PEFT directory, since ${model.directory} has no classifier and so nothing was trained`, 'none')
-    return { labels: await nameLabels(files, options, model, undefined), adapter: null }
+    const labels = await nameLabels(files, options, model, undefined)
+    return { labels, adapter: null, notes: model.notes }
   }
   const config = await readAdapterConfig(files, directory)
+  const base = await readAdapterBase(files, directory)
   const labels = await nameLabels(files, options, model, directory)
   const layout = layoutOf(model.config, config, labels.length, 0, model.config.layers)
   const vector = await readAdapter(files, directory, model.config, config, layout, labels.length)
-  return { labels, adapter: { directory, config, layout, vector } }
+  return { labels, adapter: { directory, config, base, layout, vector }, notes: [...model.notes, ...base.notes] }
 }
 
 /** The names of the classifier's rows, as many as there are. */
@@ -71,27 +81,34 @@ async function nameLabels(
   files: Files, { labels: given, data }: TrainedOptions, model: Model, adapter: string | undefined,
 ): Promise<readonly string[]> {
   const head = await readHead(files, model, adapter)
+  if (adapter === undefined) checkHead(model.head, head.rows)
   const labels = nameHead(head, await chooseLabels(files, { labels: given, adapter }, model), data)
-  checkHead(head, labels)
+  checkRows(head, labels)
   return labels
 }
 
 /** The classifier of an adapter, else of the model, which must have one. */
 export async function readHead(files: Files, model: Model, adapter: string | undefined): Promise<Head> {
-  const file = adapter === undefined ? joinPath(model.directory, 'model.safetensors') : joinPath(adapter, 'adapter_model.safetensors')
-  return { file, rows: await countLabels(files, file) }
+  const [directory, name] = adapter === undefined ? [model.directory, MODEL_WEIGHTS] : [adapter, ADAPTER_WEIGHTS]
+  return { file: joinPath(directory, name), rows: await countLabels(files, directory, name) }
 }
 
 const CLASSIFIER = /(^|\.)classifier\.(modules_to_save\.(default\.)?)?weight$/
 
 /** Rows of the classifier that a safetensors file holds. */
-async function countLabels(files: Files, path: string): Promise<number> {
-  const source = await openSource(files, path)
+async function countLabels(files: Files, directory: string, file: string): Promise<number> {
+  const path = joinPath(directory, file)
+  const source = await openTensors(files, directory, file)
   try {
     const size = headerBytes(await source.read(0, Math.min(8, source.bytes)), source.bytes, path)
     const { tensors } = parseHeader(await source.read(0, size), source.bytes, path)
     const weight = [...tensors.values()].find(({ name }) => CLASSIFIER.test(name))
-    return weight?.shape[0] ?? refuse('adapter-missing', path, 'a tensor classifier.weight', 'no such tensor')
+    const rows = weight?.shape[0] ?? refuse('adapter-missing', path, 'a tensor classifier.weight', 'no such tensor')
+    if (rows < ROWS_MIN) {
+      const expected = `a row for each of at least ${ROWS_MIN} labels; one is a regression's score`
+      refuse('labels-count', `${path}.classifier.weight`, expected, rows)
+    }
+    return rows
   } finally {
     await source.close()
   }

@@ -1,8 +1,9 @@
 /** A worker's side of the program's services. Frames run over the worker's own link. */
-import { KerfError } from '../error.ts'
+import { KerfError, refuse } from '../error.ts'
 import type { Link } from '../host/network.ts'
 import { createChecksum } from '../kernel/checksum.ts'
 import { openPack } from '../kernel/load.ts'
+import { findOther } from '../model/fingerprint.ts'
 import { optimizerOf } from '../split/contract.ts'
 import { runDevice } from '../split/device.ts'
 import type { Half } from '../split/half.ts'
@@ -29,10 +30,11 @@ export function createService({ clock, files, workers }: ProgramHost, link: Link
       const crc32c = createChecksum(kernel)
       const model = await openModel(files, modelDirectory, crc32c)
       const { config, weights, fingerprint } = model
+      // The texts came here as tokens: whose tokenizer made them is the program's own.
       return runDevice({
         name, client, link, clock, crc32c,
         provide: async (contract) => ({
-          config, fingerprint, data,
+          config, fingerprint, data, checksums: weights.checksums,
           openHalf: (spec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), clock.now),
         }),
       }).catch((error: unknown) => {
@@ -40,10 +42,15 @@ export function createService({ clock, files, workers }: ProgramHost, link: Link
         throw error
       }).finally(() => model.close())
     },
-    async openHalf({ kernel: pack, modelDirectory, spec, optimizer }) {
+    async openHalf({ kernel: pack, modelDirectory, checksums, spec, optimizer }) {
       const kernel = await openPack(pack, workers.startThread)
-      half = await withModel(files, modelDirectory, createChecksum(kernel), ({ weights }) => (
-        openStageHalf(kernel, spec, weights, optimizer, clock.now)))
+      half = await withModel(files, modelDirectory, createChecksum(kernel), async ({ weights }) => {
+        const opened = await openStageHalf(kernel, spec, weights, optimizer, clock.now)
+        const other = findOther(weights.checksums(), checksums)
+        if (!other) return opened
+        opened.close()
+        return refuse('device-model', `model.${other.part}`, `${other.given} as when the run began`, other.own)
+      })
     },
     async forward(input) {
       const { activation, ...output } = await half!.forward(input)

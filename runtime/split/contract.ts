@@ -4,6 +4,7 @@
  */
 import { refuse } from '../error.ts'
 import type { ModelConfig } from '../model/config.ts'
+import { findOther } from '../model/fingerprint.ts'
 import type { Layout } from '../model/layout.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { Optimizer } from '../model/optimizer.ts'
@@ -37,8 +38,11 @@ export type Contract = {
   /** First block of the server, for each client; the model's blocks where devices run all of it. */
   cuts: readonly number[]
   partition: string
-  /** Of the base model's configuration and weights, so that a device with another model is told so. */
+  /** Of the base model's configuration, labels included, so that a device with another model is told so. */
   fingerprint: number
+  /** Of how texts become tokens, and of the weights: embeddings, each block, pooler. A device compares what it reads. */
+  tokenizer?: number
+  weights?: readonly number[]
 }
 
 /** Characters of a device's name. */
@@ -58,7 +62,25 @@ export function parseContract(text: string): Contract {
   if (!SCHEME_NAMES.includes(value.scheme)) refuse('contract', 'contract.scheme', SCHEME_NAMES.join(', '), value.scheme)
   parseCodec(value.codec, 'contract.codec')
   if (!Array.isArray(value.cuts) || !Array.isArray(value.labels)) refuse('contract', 'contract.cuts', 'lists of cuts and labels', typeof value.cuts)
+  const { tokenizer = 0, weights = [] } = value
+  for (const checksum of [tokenizer, ...Array.isArray(weights) ? weights : [weights]]) {
+    if (!Number.isSafeInteger(checksum)) refuse('contract', 'contract.weights', 'checksums', checksum)
+  }
   return value
+}
+
+/** What a device stands on itself; null for weights that it has not read. */
+export type OwnBase = { fingerprint: number; tokenizer?: number; weights?: readonly (number | null)[] }
+
+/** Refuses `device-model` where a device's model, tokenizer or weights are not the server's. */
+export function expectSameBase(contract: Contract, { fingerprint, tokenizer, weights }: OwnBase): void {
+  const same = (field: string, wanted: unknown, own: unknown) => {
+    if (wanted !== own) refuse('device-model', field, `the server's ${wanted}`, own)
+  }
+  same('model.fingerprint', contract.fingerprint, fingerprint)
+  if (contract.tokenizer !== undefined && tokenizer !== undefined) same('model.tokenizer', contract.tokenizer, tokenizer)
+  const other = contract.weights && weights ? findOther(weights, contract.weights) : null
+  if (other) same(`model.${other.part}`, other.given, other.own)
 }
 
 const INTEGERS_OF_SHARE = ['samples', 'rows', 'sequences', 'longest', 'memoryBytes'] as const

@@ -20,8 +20,8 @@ import { decodeTensor, encodeTensor } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
 import { Channel } from './channel.ts'
-import type { Contract, Share } from './contract.ts'
-import { adapterExpectation, deviceLayout, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
+import type { Contract, OwnBase, Share } from './contract.ts'
+import { adapterExpectation, deviceLayout, expectSameBase, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
 import type { FinishInput, FinishOutput, ForwardOutput, Half } from './half.ts'
 import type { Link } from '../host/network.ts'
 import { schemeOf } from './scheme.ts'
@@ -32,7 +32,13 @@ import { createStats, formatStats } from './stats.ts'
 import { integerTensor, vectorFrom, vectorTensors } from './tensors.ts'
 
 /** What a device computes with, once it knows the contract: its half of the base model, which its host opens, and its own samples. */
-export type Provisions = { config: ModelConfig; fingerprint: number; data: TokenizedDataset; openHalf(spec: StageSpec): Promise<Half> }
+export type Provisions = {
+  config: ModelConfig
+  data: TokenizedDataset
+  openHalf(spec: StageSpec): Promise<Half>
+  /** Of the weights that the half has read, if they are taken. */
+  checksums?(): readonly (number | null)[]
+} & Omit<OwnBase, 'weights'>
 
 export type DeviceOptions = {
   name: string
@@ -90,11 +96,17 @@ class Device {
     link.admit()
     channel.identity = { run: welcome.run, client: welcome.client, epoch: welcome.epoch }
     const contract = parseContract(welcome.metadata.contract ?? '')
-    const { config, fingerprint, data, openHalf } = await options.provide(contract, welcome.client)
-    if (fingerprint !== contract.fingerprint) refuse('device-model', 'model.fingerprint', `the server's ${contract.fingerprint}`, fingerprint)
+    const { config, data, openHalf, checksums, ...own } = await options.provide(contract, welcome.client)
+    expectSameBase(contract, own)
     const size = batchSize(data, contract.batch)
     const cut = contract.cuts[welcome.client]
     const half = await openHalf(deviceSpec(config, contract, cut, size))
+    try {
+      expectSameBase(contract, { ...own, weights: checksums?.() })
+    } catch (error) {
+      half.close()
+      throw error
+    }
     const share: Share = {
       samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),
       ...size, memoryBytes: (await half.memory()).bytes,

@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { existsSync, readFileSync } from 'node:fs'
 import { KerfError } from '../../runtime/error.ts'
-import { TEXT_CHARS_MAX, createTokenizer } from '../../runtime/data/tokens.ts'
+import { TEXT_CHARS_MAX, createTokenizer, formatTokenizer } from '../../runtime/data/tokens.ts'
 import type { TokenizerFiles } from '../../runtime/data/tokens.ts'
 import { skipTest } from '../skip.ts'
 
@@ -100,6 +100,138 @@ test('reads tokenizer.json, and refuses another kind or a damaged one', () => {
   for (const tokenizerJson of ['', '{', '[]', 'null']) {
     assert.throws(() => createTokenizer({ tokenizerJson }), (error: unknown) => error instanceof KerfError)
   }
+})
+
+/** A tokenizer.json with these added tokens after the vocabulary, whose flags stand as Rust writes them. */
+function withAdded(tokens: readonly Part[], normalizer: Part = {}): string {
+  return jsonOf((t) => {
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: true, special: false }
+    t.added_tokens!.push(...tokens.map((token, index) => ({ id: VOCAB.length + index, ...flags, ...token })))
+    Object.assign(t.normalizer as Part, normalizer)
+  })
+}
+const LOL = VOCAB.length
+
+// Ids as Rust's tokenizers 0.23.3 give them.
+test("an added token's flags count", () => {
+  const encode = (token: Part, text: string, normalizer?: Part) => (
+    [...createTokenizer({ tokenizerJson: withAdded([{ content: 'lol', ...token }], normalizer) }).encode(text)].slice(1, -1))
+  assert.equal(encode({}, 'lol xLOLx'), [LOL, 12, LOL, 12])
+  assert.equal(encode({ normalized: false }, 'lol LOL'), [LOL, 1])
+  assert.equal(encode({ single_word: true }, 'lollol lol, x_lol (lol)'), [1, LOL, 9, 12, 1, 1, 1, LOL, 1])
+  assert.equal(encode({ single_word: true }, 'élol lolé lol'), [1, 1, LOL])
+  assert.equal(encode({ content: 'Ü', normalized: true }, 'ü u Ü'), [LOL, LOL, LOL])
+  assert.equal(encode({ content: 'x ', lstrip: true, rstrip: true, normalized: false }, 'x \u3000 x '), [LOL, LOL])
+  assert.equal(encode({ content: 'Ü' }, 'ü Ü U', { lowercase: false, strip_accents: false }), [1, LOL, 1])
+  const two = withAdded([{ content: 'ab', single_word: true }, { content: 'abc', single_word: true }])
+  assert.equal([...createTokenizer({ tokenizerJson: two }).encode('abcx ab')].slice(1, -1), [1, LOL])
+  refused({ tokenizerJson: withAdded([{ content: 'Ab' }, { content: 'aB' }]) }, 'tokens-vocab',
+    /vocabulary\.aB: expected a text that is not also that of Ab/)
+  refused({ tokenizerJson: withAdded([{ content: '\u0301' }]) }, 'tokens-vocab', /leaves something of/)
+  refused({ tokenizerJson: withAdded([{ content: 'lol', lstrip: 1 }]) }, 'tokens-config', /lstrip: expected true or false, got 1/)
+  refused({ tokenizerJson: withAdded([{ content: 'un', id: 9 }]) }, 'tokens-vocab', /un/)
+})
+
+test('added_tokens.json: tokens of their own, special where another file says so, numbered as the reference numbers them', () => {
+  const at = VOCAB.length
+  const addedTokens = JSON.stringify({ '[/E1]': at + 1, '[E1]': at })
+  const encode = (more: TokenizerFiles, text: string) => [...createTokenizer({ vocabText, addedTokens, ...more }).encode(text)].slice(1, -1)
+  assert.is(createTokenizer({ vocabText, addedTokens }).vocabSize, at + 2)
+  assert.equal(encode({}, '[E1]x[/E1] [e1]'), [at, 12, at + 1, at])
+  const specialTokensMap = JSON.stringify({ additional_special_tokens: ['[E1]', { content: '[/E1]', lstrip: true }] })
+  assert.equal(encode({ specialTokensMap }, '[E1] x  [/E1] [e1]'),
+    [at, 12, at + 1, 1, 11, 1, 1].slice(0, 3).concat(encode({ specialTokensMap }, '[e1]')))
+  assert.not.ok(encode({ specialTokensMap }, '[e1]').includes(at))
+  refused({ vocabText, addedTokens: JSON.stringify({ '[E1]': at + 5 }) }, 'tokens-vocab',
+    new RegExp(`added_tokens\\.json\\.\\[E1\\]: expected the id ${at}, the next one.*got ${at + 5}`))
+  refused({ vocabText, addedTokens: JSON.stringify({ un: 3 }) }, 'tokens-vocab', /expected the id 5/)
+  refused({ vocabText, addedTokens: '{"a":"b"}' }, 'tokens-vocab', /expected an id/)
+})
+
+test('added_tokens_decoder and special tokens of tokenizer_config.json count, and contradict no other file', () => {
+  const at = VOCAB.length
+  const decoder = (token: Part, id: number | string = at) => JSON.stringify({ added_tokens_decoder: { [id]: { content: 'lol',
+    ...token } } })
+  const encode = (tokenizerConfig: string, text: string) => [...createTokenizer({ vocabText, tokenizerConfig }).encode(text)].slice(1, -1)
+  assert.equal(encode(decoder({ single_word: true }), 'lol lollol'), [at, 1])
+  assert.equal(encode(JSON.stringify({ additional_special_tokens: ['lol'] }), 'xlol'), [12, at])
+  assert.equal(encode(JSON.stringify({ extra_special_tokens: ['lol'], bos_token: 'x' }), 'x lol'), [12, at])
+  assert.equal(encode(JSON.stringify({ mask_token: { __type: 'AddedToken', content: '[MASK]', lstrip: true } }), 'x [MASK]'), [12, 4])
+  refused({ vocabText, tokenizerConfig: decoder({}, at + 1) }, 'tokens-vocab', /added_tokens_decoder\.15: expected the id 14/)
+  refused({ vocabText, tokenizerConfig: '{"cls_token":"<s>"}' }, 'tokens-unsupported', /cls_token: expected \[CLS\], got "<s>"/)
+  const config = (fields: Part) => JSON.stringify({ do_lower_case: true, ...fields })
+  const tokenizerJson = withAdded([{ content: 'lol', single_word: true }])
+  const kept = { content: 'lol', single_word: true, normalized: true }
+  assert.ok(createTokenizer({ tokenizerJson, tokenizerConfig: config({ added_tokens_decoder: { [at]: kept } }) }))
+  refused({ tokenizerJson, tokenizerConfig: config({ added_tokens_decoder: { [at]: { ...kept, single_word: false } } }) }, 'tokens-config',
+    /added_tokens_decoder\.14\.single_word: expected true as in tokenizer\.json, got false/)
+  refused({ tokenizerJson, tokenizerConfig: config({ added_tokens_decoder: { 7: kept } }) }, 'tokens-vocab',
+    /expected the id 14, as in tokenizer\.json, got 7/)
+  refused({ tokenizerJson, tokenizerConfig: config({ added_tokens_decoder: { 2: { content: '[CLS]', special: true } } }) },
+    'tokens-config', /expected lol too, as in tokenizer\.json/)
+})
+
+test('tokenizer_config.json decides over tokenizer.json what it says, and is refused where its silence would decide', () => {
+  const encode = (normalizer: Part, options: Part) => (
+    [...createTokenizer({ tokenizerJson: withAdded([], normalizer), tokenizerConfig: JSON.stringify(options) }).encode('É E')].slice(1, -1))
+  const cased = { lowercase: false }
+  assert.equal(encode({}, { do_lower_case: false }), [10, 1])
+  assert.equal(encode(cased, { do_lower_case: true }), [11, 11])
+  assert.equal(encode({}, { strip_accents: false, do_lower_case: true }), [1, 11])
+  assert.equal(encode(cased, { do_lower_case: false }), [10, 1])
+  assert.equal(encode({ ...cased, strip_accents: true }, { do_lower_case: false, strip_accents: null }), [10, 1])
+  // What both come to is the same.
+  assert.equal(encode({ strip_accents: true }, {}), [11, 11])
+  assert.equal(encode(cased, { tokenizer_class: 'PreTrainedTokenizerFast' }), [10, 1])
+  const unsaid: [Part, Part, RegExp][] = [
+    [cased, {}, /^tokenizer_config\.json\.do_lower_case: expected false as in tokenizer\.json, since transformers takes true .*, got "none"$/],
+    [{ strip_accents: false }, { do_lower_case: true }, /strip_accents: expected false as in tokenizer\.json/],
+    [{ handle_chinese_chars: false }, {}, /tokenize_chinese_chars: expected false/],
+  ]
+  for (const [normalizer, options, message] of unsaid) refused({ tokenizerJson: withAdded([], normalizer),
+    tokenizerConfig: JSON.stringify(options) }, 'tokens-config', message)
+  const options: [Part, RegExp][] = [
+    [{ do_basic_tokenize: false }, /do_basic_tokenize: expected true, got false/], [{ never_split: ['x'] }, /never_split: expected none/],
+    [{ split_special_tokens: true }, /split_special_tokens/], [{ clean_text: false }, /clean_text/], [{ wordpieces_prefix: '@@' },
+      /wordpieces_prefix/],
+    [{ tokenizer_class: 'BertJapaneseTokenizer' }, /tokenizer_class: expected BertTokenizer or one that cuts alike, got "BertJapaneseTokenizer"/],
+    [{ tokenizer_class: 'RobertaTokenizer' }, /tokenizer_class/],
+  ]
+  for (const [fields, message] of options) refused({ vocabText, tokenizerConfig: JSON.stringify(fields) }, 'tokens-unsupported', message)
+  assert.ok(createTokenizer({ vocabText, tokenizerConfig: JSON.stringify({ never_split: null, do_basic_tokenize: true, clean_text: true,
+    strip_accents: null }) }))
+})
+
+test('files that say the same behave the same, and others do not', () => {
+  const behaviour = (files: TokenizerFiles) => createTokenizer(files).behaviour
+  const said = behaviour({ vocabText })
+  assert.is(behaviour({ tokenizerJson: formatTokenizer({ vocabText }) }), said)
+  assert.is(behaviour({ vocabText, tokenizerConfig: '{"do_lower_case":true,"strip_accents":true}' }), said)
+  const others: TokenizerFiles[] = [
+    { vocabText: VOCAB.map((piece) => ({ un: 'aff', aff: 'un' })[piece] ?? piece).join('\n') }, { vocabText: `${vocabText}more\n` },
+    { vocabText, tokenizerConfig: '{"do_lower_case":false}' }, { vocabText, addedTokens: '{"lol":14}' },
+    { vocabText, specialTokensMap: '{"mask_token":{"content":"[MASK]","lstrip":true}}' },
+  ]
+  for (const files of others) assert.is.not(behaviour(files), said, JSON.stringify(files))
+})
+
+test('what all files say stands in one tokenizer.json, word for word where that says it already', () => {
+  const tokenizerJson = withAdded([{ content: 'lol' }])
+  assert.is(formatTokenizer({ tokenizerJson }), tokenizerJson)
+  const files = { tokenizerJson, tokenizerConfig: '{"do_lower_case":false}', addedTokens: '{"lol":14,"[E1]":15}' }
+  const one = { tokenizerJson: formatTokenizer(files) }
+  for (const text of ['É [E1] [e1] lol LOL', '[MASK]x']) assert.equal(createTokenizer(one).encode(text),
+    createTokenizer(files).encode(text))
+})
+
+test('a vocabulary with half a character or a line end inside a piece is refused', () => {
+  refused({ tokenizerJson: jsonOf((t) => { t.model.vocab!['\ud83d'] = 14 }) }, 'tokens-vocab', /half a pair/)
+  refused({ vocabText: `${vocabText}a\rb\n` }, 'tokens-vocab', /^vocab\.txt:15: expected a piece without a line end/)
+  refused({ tokenizerJson: jsonOf((t) => { t.model.unk_token = 'none' }) }, 'tokens-vocab', /unk_token/)
+  refused({ tokenizerJson: jsonOf((t) => { t.post_processor = { type: 'BertProcessing', cls: ['[CLS]', 3], sep: ['[SEP]', 3] } }) },
+    'tokens-config', /got "3 … 3"/)
+  // Half a pair in a text is what cannot be decoded: dropped.
+  assert.equal([...createTokenizer({ vocabText }).encode('x\ud83d x')], [2, 12, 12, 3])
 })
 
 test('bounds the length of a text', () => {

@@ -2,7 +2,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import { LABELS_MAX, checkLabels } from '../../runtime/data/labels.ts'
-import { CONFIG_CHARS_MAX, LAYERS_MAX, formatConfig, parseConfig } from '../../runtime/model/config.ts'
+import { CONFIG_CHARS_MAX, LAYERS_MAX, checkHead, formatConfig, parseConfig, parseHead } from '../../runtime/model/config.ts'
+import { refusal } from '../refusal.ts'
 
 const FIELDS = {
   model_type: 'bert', hidden_act: 'gelu', position_embedding_type: 'absolute', vocab_size: 97, hidden_size: 12,
@@ -47,6 +48,29 @@ test('refuses what Kerf does not compute', () => {
   refused({ position_embedding_type: 'relative_key' }, 'config-unsupported', /position_embedding_type/)
   refused({ is_decoder: true }, 'config-unsupported', /is_decoder/)
   refused({ problem_type: 'regression' }, 'config-unsupported', /problem_type/)
+  refused({ is_encoder_decoder: true }, 'config-unsupported', /is_encoder_decoder/)
+  refused({ pruned_heads: { 0: [1] } }, 'config-unsupported', /^config\.pruned_heads: expected none, got "\{\\"0\\":\[1\]\}"$/)
+  refused({ quantization_config: { load_in_8bit: true } }, 'config-unsupported', /quantization_config/)
+  refused({ tokenizer_class: 'BertJapaneseTokenizer' }, 'tokens-unsupported', /^config\.tokenizer_class: expected BertTokenizer/)
+  for (const none of [{}, null, []]) assert.ok(parseConfig(textOf({ pruned_heads: none, quantization_config: null,
+    tokenizer_class: null })))
+})
+
+test('a head is one of texts, with the rows that the configuration counts', () => {
+  const head = (changes: Record<string, unknown>, rows: number) => () => checkHead(parseHead(textOf(changes)), rows)
+  const three = { id2label: { 0: 'a', 1: 'b', 2: 'c' } }
+  for (const changes of [{}, { architectures: null }, { architectures: ['BertForSequenceClassification'], num_labels: 3 },
+    three]) head(changes, 3)()
+  for (const name of ['BertForTokenClassification', 'BertForMultipleChoice', 'BertForMaskedLM', 'BertModel']) {
+    assert.match(refusal(head({ architectures: [name] }, 3)).message,
+      new RegExp(`^config\\.architectures: expected BertForSequenceClassification.*"${name}"`))
+  }
+  assert.match(refusal(head({ architectures: ['BertForSequenceClassification'] }, 1)).message,
+    /^classifier\.weight: expected .*regression.*, got 1$/)
+  assert.match(refusal(head({ num_labels: 2 }, 3)).message, /^config\.num_labels: expected 3 labels.*, got 2$/)
+  assert.match(refusal(head({ id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } }, 3)).message, /^config\.id2label: expected 3 labels.*, got 2$/)
+  assert.is(refusal(() => parseHead(textOf({ architectures: 'BertModel' }))).field, 'config.architectures')
+  assert.is(refusal(() => parseHead(textOf({ num_labels: 0 }))).field, 'config.num_labels')
 })
 
 test('refuses sizes out of range by name', () => {

@@ -4,7 +4,7 @@ import type { KerfError } from '../../runtime/error.ts'
 import { LINEARS } from '../../runtime/model/names.ts'
 import type { LinearKey } from '../../runtime/model/names.ts'
 import {
-  LORA_RANK_MAX, adapterTensors, decodeAdapter, encodeAdapter, formatAdapterConfig, parseAdapterConfig,
+  LORA_RANK_MAX, adapterTensors, decodeAdapter, encodeAdapter, formatAdapterConfig, parseAdapterBase, parseAdapterConfig,
 } from '../../runtime/model/peft.ts'
 import type { AdapterConfig } from '../../runtime/model/peft.ts'
 import { decodeSafetensors, encodeSafetensors } from '../../runtime/wire/safetensors.ts'
@@ -97,6 +97,23 @@ test('every choice of targets is written so that PEFT’s suffix rule reads the 
   const fields = JSON.parse(formatAdapterConfig(ADAPTER, 'models/base'))
   assert.equal(Object.keys(fields), Object.keys(fields).sort())
   assert.is(fields.base_model_name_or_path, 'models/base')
+})
+
+test('the fingerprint of the base goes along where PEFT leaves it alone', () => {
+  const base = { config: 1, tokenizer: 0xffffffff, weights: [3, 4, 5] }
+  const text = formatAdapterConfig(ADAPTER, 'base', base)
+  assert.equal(parseAdapterBase(text), base)
+  assert.equal(parseAdapterConfig(text), ADAPTER)
+  const { task_type, auto_mapping } = JSON.parse(text)
+  assert.equal([task_type, auto_mapping.base_model_class], ['SEQ_CLS', 'BertForSequenceClassification'])
+  for (const other of [formatAdapterConfig(ADAPTER, 'base'), textOf(), textOf({ auto_mapping: { base_model_class: 'BertModel' } })]) {
+    assert.is(parseAdapterBase(other), null)
+  }
+  for (const [kept, field] of [[3, ''], [{ ...base, config: -1 }, '.config'], [{ ...base, tokenizer: 'x' }, '.tokenizer'],
+    [{ ...base, weights: [0.5] }, '.weights']]) {
+    assert.is(refusal(() => parseAdapterBase(textOf({ auto_mapping: { kerf_base: kept } }))).field,
+      `adapter_config.json.auto_mapping.kerf_base${field}`)
+  }
 })
 
 test('the tensors stand in one order, with PEFT’s names and shapes', () => {

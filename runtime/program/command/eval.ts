@@ -2,6 +2,7 @@
 import type { TokenizedDataset } from '../../data/dataset.ts'
 import { tokenizeRows } from '../../data/dataset.ts'
 import { longestOf } from '../../data/sampler.ts'
+import type { Tokenizer } from '../../data/tokens.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import { EVALUATION_BATCH, openEvaluator } from '../../model/evaluate.ts'
 import type { Evaluation } from '../../model/evaluate.ts'
@@ -16,11 +17,12 @@ import { openProgramKernel } from '../kernel.ts'
 import { bundledData, limitLength, openTokenizer, readRows } from '../model.ts'
 import { createProgress } from '../progress.ts'
 import type { Trained } from '../trained.ts'
-import { TRAINED_SETTINGS, openTrained } from '../trained.ts'
+import { TRAINED_SETTINGS, checkTrained, openTrained } from '../trained.ts'
 
 async function measure(
-  { clock, terminal }: ProgramHost, { kernel, stage }: OpenedKernel, { model, labels, adapter }: Trained, data: TokenizedDataset,
+  { clock, terminal }: ProgramHost, { kernel, stage }: OpenedKernel, trained: Trained, tokenizer: Tokenizer, data: TokenizedDataset,
 ): Promise<Evaluation> {
+  const { model, labels, adapter } = trained
   const progress = createProgress(terminal.screen, clock.now)
   const batches = Math.ceil(data.sequences.length / EVALUATION_BATCH)
   let done = 0
@@ -30,6 +32,7 @@ async function measure(
   }
   const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, longestOf(data), { ...stage, turn })
   try {
+    await checkTrained(trained, tokenizer)
     return await evaluator.run(data, adapter?.vector)
   } finally {
     progress.end()
@@ -58,15 +61,16 @@ export const evaluateCommand = defineCommand({
   async run(settings, { host }) {
     const { files, terminal } = host
     const opened = await openProgramKernel(host, settings)
-    for (const note of opened.notes) terminal.screen.write(`${note}\n`)
     const file = settings.data ?? bundledData(files).validation
     const rows = await readRows(files, file)
     const trained = await openTrained(files, { ...settings, data: rows }, createChecksum(opened.kernel))
     const { model, labels } = trained
+    for (const note of [...opened.notes, ...trained.notes]) terminal.screen.write(`${note}\n`)
     try {
       const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
-      const data = tokenizeRows(rows, labels, await openTokenizer(files, model), limits)
-      const evaluation = await measure(host, opened, trained, data)
+      const tokenizer = await openTokenizer(files, model)
+      const data = tokenizeRows(rows, labels, tokenizer, limits)
+      const evaluation = await measure(host, opened, trained, tokenizer, data)
       if (settings.logits !== undefined) await saveFile(files, settings.logits, encodeLogits(evaluation, labels))
       terminal.print(settings.json ? describe(evaluation, trained, file) : formatScores(evaluation, labels))
     } finally {

@@ -17,10 +17,10 @@ import { moveAsideFor } from '../earlier.ts'
 import { isFile, readText, saveFile } from '../files.ts'
 import { openProgramKernel } from '../kernel.ts'
 import type { Model } from '../model.ts'
-import { readTokenizerFiles } from '../model.ts'
+import { openTokenizer, readTokenizerFiles } from '../model.ts'
 import { joinPath } from '../path.ts'
 import type { Trained, TrainedAdapter } from '../trained.ts'
-import { TRAINED_SETTINGS, openTrained } from '../trained.ts'
+import { TRAINED_SETTINGS, checkTrained, openTrained } from '../trained.ts'
 
 type Written = { file: string; bytes: number }
 type Contents = Readonly<Record<string, string | Uint8Array>>
@@ -43,23 +43,29 @@ async function writeFiles(
   return written
 }
 
-function adapterContents({ model, labels }: Trained, { config, layout, vector }: TrainedAdapter): Contents {
+function adapterContents({ model, labels }: Trained, { config, base, layout, vector }: TrainedAdapter): Contents {
   return {
-    'adapter_config.json': formatAdapterConfig(config, model.name),
+    'adapter_config.json': formatAdapterConfig(config, model.name, base.kept),
     'labels.json': `${JSON.stringify(labels)}\n`,
     'adapter_model.safetensors': encodeAdapter(splitVector(layout, vector), model.config, config, labels.length),
   }
 }
 
+/**
+ * What the base's config.json says and is no longer so: another head's labels and task, code that does not lie beside it,
+ * and `dtype`, the newer name of `torch_dtype`.
+ */
+const OUTDATED = ['dtype', '_name_or_path', 'num_labels', '_num_labels', 'finetuning_task', 'auto_map', 'custom_pipelines']
+
 /** What the merged model's own config.json says, over what the base's says, over Kerf's defaults. */
 async function mergeConfig(files: Files, { directory, config }: Model, labels: readonly string[], dtype: MergeDtype): Promise<string> {
   const file = joinPath(directory, 'config.json')
   const own = JSON.parse(formatConfig({ ...config, labels })) as Record<string, unknown>
-  // `dtype` is the newer name of `torch_dtype`; one of them says what the file holds.
-  const { dtype: _, _name_or_path: __, ...base } = parseObject(await readText(files, file), file)
+  const base = Object.entries(parseObject(await readText(files, file), file)).filter(([key]) => !OUTDATED.includes(key))
   const { architectures, id2label, label2id, problem_type } = own
   const torch_dtype = dtype === 'f32' ? 'float32' : 'float16'
-  return `${JSON.stringify({ ...own, ...base, architectures, id2label, label2id, problem_type, torch_dtype }, null, 2)}\n`
+  const merged = { ...own, ...Object.fromEntries(base), architectures, id2label, label2id, problem_type, torch_dtype }
+  return `${JSON.stringify(merged, null, 2)}\n`
 }
 
 /** tokenizer.json always, so that none of an earlier export stays; the others as the base has them, or what they must say. */
@@ -75,6 +81,8 @@ async function tokenizerContents(files: Files, model: Model): Promise<Record<str
     ...(given.vocabText === undefined ? {} : { 'vocab.txt': given.vocabText }),
     'tokenizer.json': formatTokenizer(given),
     'tokenizer_config.json': `${JSON.stringify({ ...defaults, ...own }, null, 2)}\n`,
+    ...(given.addedTokens === undefined ? {} : { 'added_tokens.json': given.addedTokens }),
+    ...(given.specialTokensMap === undefined ? {} : { 'special_tokens_map.json': given.specialTokensMap }),
   }
 }
 
@@ -89,7 +97,14 @@ async function mergedContents(files: Files, { model, labels }: Trained, { config
 async function checkOut(files: Files, out: string, model: Model, merge: boolean): Promise<void> {
   const exists = (await files.kind(out)) !== 'none'
   if (exists && await files.isSame(out, model.directory)) refuse('export-out', '--out', "another directory than the model's own", out)
-  if (merge && await isFile(files, joinPath(out, 'adapter_config.json'))) {
+  if (!merge) return
+  // Of an earlier export: they would add to what the new tokenizer says.
+  for (const name of ['added_tokens.json', 'special_tokens_map.json']) {
+    if (await isFile(files, joinPath(out, name)) && !await isFile(files, joinPath(model.directory, name))) {
+      refuse('export-out', '--out', `a directory without ${name}, which the base has not`, out)
+    }
+  }
+  if (await isFile(files, joinPath(out, 'adapter_config.json'))) {
     refuse('export-out', '--out', 'a directory without adapter_config.json, which transformers would apply to the merged weights again', out)
   }
 }
@@ -107,8 +122,10 @@ export const exportCommand = defineCommand({
     const { kernel } = await openProgramKernel(host, settings, false)
     const trained = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
     try {
+      for (const note of trained.notes) terminal.screen.write(`${note}\n`)
       const adapter = trained.adapter ?? refuse('export-adapter', '--adapter', 'a PEFT directory', 'none')
       await checkOut(files, out, trained.model, merge)
+      if (adapter.base.kept) await checkTrained(trained, await openTokenizer(files, trained.model))
       const contents = encodeContents(merge ? await mergedContents(files, trained, adapter, dtype) : adapterContents(trained, adapter))
       const moved = await moveAsideFor(files, out, contents)
       if (moved !== null) terminal.screen.write(`${printable(moved)}\n`)

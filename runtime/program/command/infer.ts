@@ -13,7 +13,7 @@ import type { ProgramHost } from '../host.ts'
 import { openProgramKernel } from '../kernel.ts'
 import { limitLength, openTokenizer } from '../model.ts'
 import type { Settings } from '../settings.ts'
-import { TRAINED_SETTINGS, openTrained } from '../trained.ts'
+import { TRAINED_SETTINGS, checkTrained, openTrained } from '../trained.ts'
 
 const NAMES = ['text', ...TRAINED_SETTINGS, 'maxLength', 'truncate', 'json'] as const
 
@@ -24,11 +24,19 @@ type Classifier = { classify(text: string, name: string): Answer[]; close(): Pro
 async function openClassifier(host: ProgramHost, settings: Pick<Settings, (typeof NAMES)[number]>): Promise<Classifier> {
   const { files } = host
   const { kernel, stage } = await openProgramKernel(host, settings, false)
-  const { model, labels, adapter } = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
+  const trained = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
+  const { model, labels, adapter } = trained
+  for (const note of trained.notes) host.terminal.screen.write(`${note}\n`)
   try {
     const tokenizer = await openTokenizer(files, model)
     const maxLength = limitLength(settings.maxLength, model)
     const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter?.config ?? null, labels.length, maxLength, stage)
+    try {
+      await checkTrained(trained, tokenizer)
+    } catch (error) {
+      evaluator.stage.close()
+      throw error
+    }
     return {
       classify(text, name) {
         if (text.trim() === '') refuse('infer-text', name, 'a text', 'an empty one')

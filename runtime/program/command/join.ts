@@ -5,21 +5,20 @@ import { parsePartition, partition, selectSamples } from '../../data/partition.t
 import type { Rows } from '../../data/rows.ts'
 import { KerfError, refuse } from '../../error.ts'
 import type { Entropy } from '../../host/entropy.ts'
-import type { Files } from '../../host/files.ts'
 import type { Link } from '../../host/network.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import type { Kernel } from '../../kernel/load.ts'
+import type { Tokenizer } from '../../data/tokens.ts'
 import type { StageSpec } from '../../model/plan.ts'
 import type { Contract } from '../../split/contract.ts'
-import { optimizerOf } from '../../split/contract.ts'
+import { expectSameBase, optimizerOf } from '../../split/contract.ts'
 import { runDevice } from '../../split/device.ts'
 import { openStageHalf } from '../../split/half.stage.ts'
 import { DAMAGES_MAX, passingKind } from '../../split/passing.ts'
 import { fitDevice } from '../../split/spec.ts'
 import { defineCommand } from '../command.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from '../kernel.ts'
-import type { Model } from '../model.ts'
-import { bundledData, modelDirectory, openTokenizer, readRows, withModel } from '../model.ts'
+import { bundledData, checksumTokenizer, modelDirectory, openTokenizer, readRows, withModel } from '../model.ts'
 import { createProgress } from '../progress.ts'
 import { createProvisions } from '../provisions.ts'
 import { keepConnected } from '../reconnect.ts'
@@ -37,9 +36,9 @@ const OPEN_WARNING = 'anybody on the way can read and change what is sent: wss:/
 
 /** This device's data: the whole file, or what the run's partition gives to `client`. */
 async function readShare(
-  files: Files, rows: Rows, { share }: Pick<Settings, 'share'>, kernel: Kernel, model: Model, contract: Contract, client: number,
+  rows: Rows, { share }: Pick<Settings, 'share'>, kernel: Kernel, tokenizer: Tokenizer, contract: Contract, client: number,
 ): Promise<TokenizedDataset> {
-  const data = tokenizeRows(rows, contract.labels, await openTokenizer(files, model), contract)
+  const data = tokenizeRows(rows, contract.labels, tokenizer, contract)
   if (!share) return data
   const shares = partition(data.labels, contract.labels.length, contract.cuts.length, parsePartition(contract.partition), contract.seed, kernel.exports)
   return selectSamples(data, shares[client])
@@ -84,11 +83,16 @@ export const joinCommand = defineCommand({
     const greetingMs = retryMs > 0 ? Math.min(GREETING_MS, retryMs / ATTEMPTS_MIN) : GREETING_MS
     let welcomes = 0, damages = 0
     await withModel(files, modelDirectory(files, settings.model), crc32c, async (model) => {
+      const tokenizer = await openTokenizer(files, model)
       const keep = createProvisions(async (contract, number) => {
-        rows ??= readRows(files, settings.data ?? bundledData(files).train)
         const { config, weights, fingerprint } = model
+        const own = { fingerprint, tokenizer: checksumTokenizer(tokenizer, crc32c) }
+        // Before its texts become other tokens than the server's.
+        expectSameBase(contract, own)
+        rows ??= readRows(files, settings.data ?? bundledData(files).train)
         const open = (spec: StageSpec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), clock.now)
-        return { config, fingerprint, openHalf: open, data: await readShare(files, await rows, settings, kernel, model, contract, number) }
+        const data = await readShare(await rows, settings, kernel, tokenizer, contract, number)
+        return { config, data, openHalf: open, checksums: weights.checksums, ...own }
       })
       /** What passes is told, what does not goes on. */
       const pass = (error: unknown): false => {
@@ -104,7 +108,7 @@ export const joinCommand = defineCommand({
           name, client, link, clock, crc32c,
           async provide(contract, number) {
             const provisions = await keep.provide(contract, number)
-            if (welcomes++ === 0) lines.forEach(progress.note)
+            if (welcomes++ === 0) [...lines, ...model.notes].forEach(progress.note)
             return provisions
           },
           progress(step, contract) {
