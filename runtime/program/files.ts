@@ -86,7 +86,9 @@ async function replace(files: Files, path: string): Promise<void> {
  * full disk leaves every earlier one as it was; then each rename is made to last. `whole` is told once all are written,
  * before the first is in its place. Refuses `file-write`.
  */
-export async function saveTogether(files: Files, contents: Readonly<Record<string, Uint8Array | string>>, whole = () => {}): Promise<void> {
+export async function saveTogether(
+  files: Files, contents: Readonly<Record<string, Uint8Array | string>>, whole: () => void | Promise<void> = () => {},
+): Promise<void> {
   const paths = Object.keys(contents)
   const each = async (work: (path: string) => Promise<void>) => {
     for (const path of paths) {
@@ -100,11 +102,15 @@ export async function saveTogether(files: Files, contents: Readonly<Record<strin
     }
   }
   await each((path) => writeAside(files, path, contents[path]))
-  whole()
+  try {
+    await whole()
+  } catch (error) {
+    refuseUnwritten(error, paths[0])
+  }
   await each((path) => replace(files, path))
 }
 
-export function saveFile(files: Files, path: string, content: Uint8Array | string, whole?: () => void): Promise<void> {
+export function saveFile(files: Files, path: string, content: Uint8Array | string, whole?: () => void | Promise<void>): Promise<void> {
   return saveTogether(files, { [path]: content }, whole)
 }
 

@@ -32,7 +32,7 @@ import { chooseLora, fitCuts } from './shape.ts'
 export const RUN_SETTINGS = [
   'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'data', 'val', 'labels', 'clients', 'cuts', 'partition', 'scheduler', 'rank', 'alpha',
   'targets', 'batch', 'lr', 'weightDecay', 'maxLength', 'truncate', 'interval', 'steps', 'epochs', 'codec', 'seed', 'noShuffle', 'adapter', 'evalEvery',
-  'checkpointEvery', 'deadlineSeconds', 'out', 'resume', 'json',
+  'checkpointEvery', 'keepCheckpoints', 'average', 'clip', 'patience', 'deadlineSeconds', 'out', 'resume', 'json',
 ] as const
 
 /** One record of a run, from flags or from an embedding program's object (settings.ts). */
@@ -60,6 +60,8 @@ export type Prepared = {
   evaluate(vector: Float32Array): Promise<Measured>
   /** As `evaluate`, of `initial`: computed once for all schemes. */
   evaluateInitial(): Promise<Measured>
+  /** The loss of a full set on a few texts: the first to measure on or, where there are none, to train on. */
+  trial(vector: Float32Array): Promise<number>
   close(): Promise<void>
 }
 
@@ -98,12 +100,15 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
     const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
     const initial = await readInitial(files, settings, kernel, model, layout, adapter, labels.length)
     const options = { ...stage, turn: host.clock.turn }
-    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), options)
+    const few = firstOf(validation.sequences.length > 0 ? validation : data.train)
+    const longest = Math.max(longestOf(validation), longestOf(few))
+    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longest, options)
     const evaluate = (vector: Float32Array) => evaluator.run(validation, vector)
     let first: Promise<Measured> | undefined
     return {
       settings, kernelLines, kernel, stage, crc32c, model, ...data, adapter, layout, initial, evaluate,
       evaluateInitial: () => (first ??= evaluate(initial)),
+      trial: async (vector) => (await evaluator.run(few, vector)).loss,
       async close() {
         evaluator.stage.close()
         await model.close()
@@ -113,6 +118,13 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings): Prom
     await model.close()
     throw error
   }
+}
+
+/** Enough to tell whether a set computes at all. */
+const TRIAL_TEXTS = 8
+
+function firstOf({ sequences, labels }: TokenizedDataset): TokenizedDataset {
+  return { sequences: sequences.slice(0, TRIAL_TEXTS), labels: labels.slice(0, TRIAL_TEXTS) }
 }
 
 async function readData(files: Files, settings: RunSettings, model: Model): Promise<Pick<Prepared, 'labels' | 'train' | 'validation'>> {
