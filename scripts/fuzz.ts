@@ -57,17 +57,19 @@ async function fuzzServer(): Promise<void> {
   const codes = new Map<string, number>()
   const expected = await withoutFoe(ROUNDS)
   const begin = performance.now()
-  let done = 0, greetings = 0
+  let done = 0, greetings = 0, working = 0
   for (let run = 0; done < live; run++) {
     const siege = await besiege(seed + run, ROUNDS)
     done += siege.frames
     greetings += siege.greetings
+    working += siege.working
     for (const [code, times] of siege.codes) count(codes, code, times)
     if (!isDeepStrictEqual(siege.vector, expected)) fail(`seed ${seed + run}: the honest devices' bits changed`)
     if (siege.codes.has('server')) fail(`seed ${seed + run}: an error that is no refusal`)
-    if (run % 100 === 99) console.log(`${done} frames after ${greetings} greetings, ${memoryMB()} MB`)
+    if (siege.honest.some((ending) => ending !== 'done')) fail(`seed ${seed + run}: an honest device was sent away`)
+    if (run % 500 === 499) console.log(`${done} frames, ${memoryMB()} MB`)
   }
-  show(`live server, ${greetings} greetings`, done, performance.now() - begin, codes)
+  show(`live server, ${greetings} greetings, ${working} frames where work was expected`, done, performance.now() - begin, codes)
 }
 
 if (frames > 0) await fuzzReaders()

@@ -23,7 +23,7 @@ import { AT, forgeContent } from './forge.ts'
 import { LABELS, config, layout, makeContract } from './model.ts'
 
 const CONTRACT: Contract = makeContract({ batch: 3 })
-const SHARE: Share = { samples: 8, labelCounts: [3, 3, 2], rows: 24, sequences: 3, longest: 8, memoryBytes: 65536 }
+export const SHARE: Share = { samples: 8, labelCounts: [3, 3, 2], rows: 24, sequences: 3, longest: 8, memoryBytes: 65536 }
 const ROWS = 7
 const CUT = 1
 const STEPS = 3
@@ -82,6 +82,19 @@ function readOn(frame: Frame, contract: Contract): void {
   else if (frame.type === 'report') readLoss(frame)
   else if (frame.type === 'bye') parseStats(metadata.stats)
   else if (frame.type === 'state') checkMoments(part, stateFrom(part, frame), optimizerOf(contract), STEPS, true)
+}
+
+/** Whose frame, and when. */
+export type Head = { run: number; client: number; epoch: number; round: number; step: number; sequence: number }
+
+/** A valid frame of client `head.client` with `cut` blocks; its adapters of 1e30 are the one lie that no mutation takes back. */
+export function makeWork(type: 'activation' | 'state' | 'adapter' | 'bye', cut: number, head: Head, crc32c: Crc32c): Uint8Array {
+  const own = deviceLayout(config, CONTRACT, cut)
+  const params = new Float32Array(own.count).fill(1e30)
+  if (type === 'bye') return encodeFrame({ ...head, type, tensors: [], metadata: {} }, crc32c)
+  if (type === 'adapter') return encodeFrame({ ...head, type, tensors: vectorTensors(own, params), metadata: {} }, crc32c)
+  if (type === 'state') return encodeFrame({ ...head, type, ...stateMessage(own, freshState(params), head.step) }, crc32c)
+  return encodeFrame({ ...head, type, tensors: activation('f32').tensors!, metadata: { cut: String(cut) } }, crc32c)
 }
 
 export type Subject = { type: FrameType; bytes: Uint8Array; read(bytes: Uint8Array): void }
