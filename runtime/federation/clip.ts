@@ -7,8 +7,8 @@
 /** Contributions that make a median which no one of them can put where it likes. */
 const CONTRIBUTIONS_MIN = 3
 
-/** Honest updates reach 3 times the median at most (README, "What a lying device can do"). */
-export const CLIP_DEFAULT = 4
+/** Over twice what honest updates reach: AdamW makes them nearly of one norm (README, "What a lying device can do"). */
+export const CLIP_DEFAULT = 3
 
 export function normOf(vector: Float32Array, base: Float32Array): number {
   let sum = 0

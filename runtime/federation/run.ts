@@ -81,8 +81,8 @@ export function startRun(options: RunOptions): Run {
   const scheduler = chooseScheduler(options.scheduler)
   const server = new Server({ contract, config, run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, on })
 
-  const openedMs = clock.now()
   const conduct = async (): Promise<RunResult> => {
+    const openedMs = clock.now()
     await server.door.gather(options.joinDeadlineMs)
     const { places, halves } = await openPlaces(options, server.members.map(({ seat }) => seat.share!))
     const { states, loop } = server.open(places)
