@@ -90,7 +90,7 @@ async function measureRun(kernel: Kernel, kinds: { server: Kind; device: Kind },
   let passing = 0, frames = 0
   const run = startRun({
     contract, config: CONFIG, kernel, crc32c, clock, run: 1, scheduler: 'longest-backward',
-    deadlineMs: DEADLINE_MS, joinDeadlineMs: DEADLINE_MS,
+    deadlineMs: DEADLINE_MS, joinDeadlineMs: DEADLINE_MS, patience: 0, average: 'mean', clip: 0,
     openHalf: open(kinds.server), initial: new Float32Array(layout.count), save: async () => {},
     on: { ready: () => { passing = 0 }, step: () => {}, member: () => {}, interval: async () => { frames = passing } },
   })

@@ -1,6 +1,9 @@
 /** What a run has cost each of its parties: measured or planned numbers, never sums. */
 
-/** One device of one scheme. `memoryBytes` is the plan's; `labelCounts` follow the order of the run's labels. */
+/**
+ * One device of one scheme. `labelCounts` follow the order of the run's labels. What TOLD_BY_DEVICES names is the device's own
+ * word, NaN where it can't be (claims.ts); the rest the server has counted.
+ */
 export type DeviceReport = {
   client: number
   cut: number
@@ -14,6 +17,9 @@ export type DeviceReport = {
   steps: number
   drops: number
 }
+
+/** Also the losses of devices with the whole model, and the spans of a timeline whose party is a device. */
+export const TOLD_BY_DEVICES = ['samples', 'labelCounts', 'memoryBytes', 'computeMs', 'waitMs'] as const satisfies readonly (keyof DeviceReport)[]
 
 /** The server of one scheme. `modelBytes` and `setBytes` (adapters, heads and moments of all devices) are parts of `memoryBytes`. */
 export type ServerReport = {

@@ -3,6 +3,7 @@
  * the scheme wants them, trains, evaluates, and accounts for memory, bytes and time.
  */
 import type { Kernel } from '../kernel/load.ts'
+import { measureStage } from '../model/budget.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { StageOptions, StageSpec } from '../model/plan.ts'
@@ -10,17 +11,22 @@ import type { Contract, Share } from '../split/contract.ts'
 import type { Half } from '../split/half.ts'
 import type { Clock } from '../host/clock.ts'
 import type { ServingLoop } from '../split/server/interval.ts'
+import type { Member } from '../split/server/member.ts'
 import { Server } from '../split/server/server.ts'
 import type { Place } from '../split/server/states.ts'
 import type { SchedulerName } from '../split/schedule.ts'
 import { chooseScheduler } from '../split/schedule.ts'
 import { schemeOf } from '../split/scheme.ts'
+import { deviceSpec } from '../split/spec.ts'
 import type { Span } from '../split/stats.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import type { DeviceReport, ServerReport } from './account.ts'
-import { openAverage } from './average.ts'
+import { soundMemory, soundStats } from './claims.ts'
+import type { AggregateName } from './aggregate.ts'
+import { openAggregate } from './aggregate.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { decodeCheckpoint, encodeCheckpoint, stepsDone } from './checkpoint.ts'
+import { createMerge } from './merge.ts'
 import { train } from './training.ts'
 
 export type RunOptions = {
@@ -33,6 +39,14 @@ export type RunOptions = {
   scheduler: SchedulerName
   deadlineMs: number
   joinDeadlineMs: number
+  patience: number
+  /** How contributions become one set, and the factor over the median norm from which an update is clipped; 0: never. */
+  average: AggregateName
+  clip: number
+  /** What devices say and send is measured against these where they are given; see merge.ts and intake.ts. */
+  samplesMax?: number
+  activationMax?: readonly number[]
+  trial?(vector: Float32Array): Promise<number>
   stage?: StageOptions
   /** Opens the server's half of a model, in this thread or another. */
   openHalf(spec: StageSpec): Promise<Half>
@@ -58,28 +72,32 @@ export type RunResult = { vector: Float32Array; devices: readonly DeviceReport[]
 export type Run = { server: Server; firstStep: number; done(client: number): number; result: Promise<RunResult> }
 
 export function startRun(options: RunOptions): Run {
-  const { contract, config, clock, crc32c, run, deadlineMs, on } = options
+  const { contract, config, clock, crc32c, run, deadlineMs, patience, activationMax, on } = options
   const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
   const kept = JSON.stringify(options.kept ?? contract)
   const start: Checkpoint = options.resume
     ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field, crc32c)
     : { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
-  const server = new Server({ contract, config, run, clock, crc32c, deadlineMs, scheduler: chooseScheduler(options.scheduler), on })
+  const scheduler = chooseScheduler(options.scheduler)
+  const server = new Server({ contract, config, run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, on })
 
   const conduct = async (): Promise<RunResult> => {
+    const openedMs = clock.now()
     await server.door.gather(options.joinDeadlineMs)
     const { places, halves } = await openPlaces(options, server.members.map(({ seat }) => seat.share!))
     const { states, loop } = server.open(places)
-    const average = await openAverage(options.kernel, layout.count)
+    const { clip, samplesMax = Infinity, trial = async () => 0 } = options
+    const average = await openAggregate(options.average, options.kernel, layout.count)
+    const merge = createMerge({ average, clip, samplesMax, trial, tell: on.member })
     on.ready()
     const beginMs = clock.now()
     const vector = await train({
-      contract, members: server.members, states, loop, average, start, onInterval: on.interval,
+      contract, members: server.members, states, loop, merge, start, onInterval: on.interval,
       save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, kept, crc32c), checkpoint.step),
     })
     const wallMs = clock.now() - beginMs
     await server.door.finish(deadlineMs)
-    return { vector, wallMs, ...(await account(server, loop, contract, halves)) }
+    return { vector, wallMs, ...(await account(server, loop, options, { halves, beginMs: openedMs, samplesMax })) }
   }
   const result = conduct().catch((error: unknown) => {
     server.stop(error)
@@ -121,17 +139,27 @@ async function openPlaces(options: RunOptions, shares: readonly Share[]): Promis
   return { places, halves }
 }
 
+type Accounted = { halves: readonly Half[]; beginMs: number; samplesMax: number }
+
 async function account(
-  { members }: Server, { spans, computeMs, waitMs }: ServingLoop, contract: Contract, halves: readonly Half[],
+  { members }: Server, { spans, computeMs, waitMs }: ServingLoop, { contract, config, kernel, clock }: RunOptions,
+  { halves, beginMs, samplesMax }: Accounted,
 ): Promise<Omit<RunResult, 'vector' | 'wallMs'>> {
+  const time = { beginMs, endMs: clock.now() }
+  const told = members.map(({ inbox: { stats } }) => (stats ? soundStats(stats, time) : null))
+  const planned = ({ cut, seat }: Member) => measureStage(deviceSpec(config, contract, cut, seat.share!), kernel.exports)
   const memories = await Promise.all(halves.map((half) => half.memory()))
   const sum = (name: 'bytes' | 'modelBytes' | 'setBytes') => memories.reduce((total, memory) => total + memory[name], 0)
-  const devices = members.map(({ client, cut, seat: { share, upBytes, downBytes, drops }, inbox: { stats }, course }): DeviceReport => ({
-    client, cut, samples: share!.samples, labelCounts: share!.labelCounts, memoryBytes: share!.memoryBytes,
-    upBytes, downBytes, computeMs: stats?.computeMs ?? 0, waitMs: stats?.waitMs ?? 0, steps: course.step, drops,
-  }))
-  const deviceSpans = members.flatMap(({ client, inbox: { stats } }) =>
-    (stats?.spans ?? []).map((span): Span => ({ ...span, party: `device ${client}` })))
+  const devices = members.map((member): DeviceReport => {
+    const { client, cut, seat: { share, upBytes, downBytes, drops }, course } = member
+    const { samples, labelCounts, memoryBytes } = share!
+    const { computeMs, waitMs } = told[client] ?? { computeMs: 0, waitMs: 0 }
+    return {
+      client, cut, samples: Math.min(samples, samplesMax), labelCounts, memoryBytes: soundMemory(memoryBytes, planned(member)),
+      upBytes, downBytes, computeMs, waitMs, steps: course.step, drops,
+    }
+  })
+  const deviceSpans = told.flatMap((stats, client) => (stats?.spans ?? []).map((span): Span => ({ ...span, party: `device ${client}` })))
   const timeline = [...spans, ...deviceSpans].sort((a, b) => a.beginMs - b.beginMs)
   const origin = timeline[0]?.beginMs ?? 0
   return {

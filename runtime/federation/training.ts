@@ -1,7 +1,7 @@
 /**
- * The run: interval by interval the server trains with its devices, then FedAvg merges
- * the full sets (device part + server part) weighted by samples, and the result is cut
- * again at each device's block. In `sl` the devices take turns on one set instead; a
+ * The run: interval by interval the server trains with its devices, then the full sets
+ * (device part + server part) are merged (merge.ts), and the result is cut again at each
+ * device's block. In `sl` the devices take turns on one set instead; a
  * run of one client has nothing to average and goes on without a break.
  */
 import { refuse } from '../error.ts'
@@ -11,15 +11,15 @@ import { schemeOf } from '../split/scheme.ts'
 import type { ServingLoop } from '../split/server/interval.ts'
 import type { Member } from '../split/server/member.ts'
 import type { Snapshot, States } from '../split/server/states.ts'
-import type { Average } from './average.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import type { Given, Merge } from './merge.ts'
 
 export type TrainingOptions = {
   contract: Contract
   members: readonly Member[]
   states: States
   loop: ServingLoop
-  average: Average
+  merge: Merge
   /** The full set to begin with, or a checkpoint to go on from. */
   start: Checkpoint
   /** The full set after an interval; a resumed run may tell of the last one again. */
@@ -74,15 +74,20 @@ class Training {
   }
 
   private async trainTogether(begin: number, until: number, midway: Midway): Promise<void> {
-    const { average, members, states } = this.options
+    const { merge, members } = this.options
     const done = await this.runInterval(members.filter(isPresent), begin, until, midway)
-    const contributions = []
-    for (const member of done) contributions.push({ vector: await states.fullSet(member), samples: member.seat.share!.samples })
-    this.base = this.alone ? contributions[0].vector : average(contributions)
+    const given = []
+    for (const member of done) given.push(await this.collect(member))
+    this.base = this.alone ? given[0].vector : await merge(this.base, given)
+  }
+
+  private async collect(member: Member): Promise<Given> {
+    const { client, seat } = member
+    return { client, vector: await this.options.states.fullSet(member), samples: seat.share!.samples }
   }
 
   private async takeTurns(begin: number, until: number, midway: Midway): Promise<void> {
-    const { contract, members, states, start, save } = this.options
+    const { contract, members, merge, start, save } = this.options
     // Those before a checkpoint's turn had theirs.
     let finished = this.turn
     for (let left = midway; this.turn < contract.cuts.length; this.turn++, left = AFRESH) {
@@ -90,7 +95,7 @@ class Training {
       const [member] = working.length > 0 ? await this.runInterval(working, left.states.size > 0 ? start.step : begin, until, left) : []
       if (!member) continue
       finished++
-      this.base = await states.fullSet(member)
+      this.base = await merge(this.base, [await this.collect(member)])
       if (this.turn + 1 < contract.cuts.length) await save({ step: begin, turn: this.turn + 1, base: this.base, ...AFRESH })
     }
     if (finished === 0) refuse('run-alone', 'devices', 'at least one that finished its turn', 'none')
@@ -101,10 +106,11 @@ class Training {
   private async runInterval(working: readonly Member[], begin: number, until: number, { states, shared }: Midway): Promise<Member[]> {
     const { contract, loop, save } = this.options
     const { base, turn } = this
+    const boundary = Math.floor(begin / contract.interval) * contract.interval
     const goesOn = this.alone && begin > 0 && states.size === 0
     const snapshot: Snapshot = (step, snapshots, set) => save({ step, turn, base, states: snapshots, shared: set })
     const done = await loop.run({
-      clients: working.map(({ client }) => client), begin, until, shared, snapshot,
+      clients: working.map(({ client }) => client), begin, until, shared, snapshot, origin: this.alone ? null : { base, step: boundary },
       start: (client) => (goesOn ? null : states.get(client) ?? freshState(base)),
     })
     if (done.length === 0 && !schemeOf(contract).turns) refuse('run-alone', 'devices', 'at least one that finished the interval', 'none')

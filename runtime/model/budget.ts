@@ -13,7 +13,7 @@ function variants(spec: StageSpec): StageSpec[] {
 }
 
 /** Bytes of the variant's plan; over every budget where 32 bits can't address it. */
-function measure(variant: StageSpec, kernel: KernelExports): number {
+export function measureStage(variant: StageSpec, kernel: KernelExports): number {
   try {
     return planStage(variant, kernel).memory.bytes
   } catch (error) {
@@ -27,7 +27,7 @@ function measure(variant: StageSpec, kernel: KernelExports): number {
  * `plan.bytes` when 32 bits address none.
  */
 export function fitStage(spec: StageSpec, memoryBytes: number, kernel: KernelExports): StageSpec {
-  const sizes = variants(spec).map((variant) => ({ variant, bytes: measure(variant, kernel) }))
+  const sizes = variants(spec).map((variant) => ({ variant, bytes: measureStage(variant, kernel) }))
   const fitting = sizes.find(({ bytes }) => bytes <= memoryBytes)
   if (fitting) return fitting.variant
   const smallest = Math.min(...sizes.map(({ bytes }) => bytes))

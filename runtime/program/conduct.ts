@@ -7,6 +7,7 @@ import { KerfError } from '../error.ts'
 import type { Run } from '../federation/run.ts'
 import { startRun } from '../federation/run.ts'
 import { packKernel } from '../kernel/load.ts'
+import { activationMax } from '../model/bound.ts'
 import type { StageSpec } from '../model/plan.ts'
 import type { SchemeReport } from '../report/report.ts'
 import type { Contract } from '../split/contract.ts'
@@ -15,15 +16,15 @@ import type { Half } from '../split/half.ts'
 import { openStageHalf } from '../split/half.stage.ts'
 import { schemeOf } from '../split/scheme.ts'
 import type { Crc32c } from '../wire/frame.ts'
-import { CHECKPOINT, moveRunAside } from './earlier.ts'
+import { moveRunAside } from './earlier.ts'
 import { describeFailure } from './failure.ts'
-import { isFile, readBytes, saveFile } from './files.ts'
 import type { ProgramHost } from './host.ts'
 import type { Place } from './journal.ts'
 import { Journal } from './journal.ts'
 import { keepRun } from './kept.ts'
 import { writeAdapter } from './model.ts'
-import { joinPath, parentOf } from './path.ts'
+import { joinPath } from './path.ts'
+import { openRounds } from './rounds.ts'
 import type { Prepared } from './run.ts'
 
 /** The server's halves; `failed` rejects with code `executor` when one is lost. */
@@ -82,6 +83,14 @@ function checksumData(crc32c: Crc32c, { sequences, labels }: TokenizedDataset): 
   return crc32c(new Uint8Array(words.buffer)) >>> 0
 }
 
+/** For each client, what its activations can't exceed; nothing where none travel. */
+async function limitActivations({ model: { config, weights } }: Prepared, contract: Contract): Promise<readonly number[] | undefined> {
+  if (schemeOf(contract).whole) return undefined
+  const byCut = new Map<number, number>()
+  for (const cut of new Set(contract.cuts)) byCut.set(cut, await activationMax(config, weights, cut))
+  return contract.cuts.map((cut) => byCut.get(cut)!)
+}
+
 /** How devices reach the server. `failed` rejects when the run can't go on for a reason of the transport's. */
 export type Connection = { failed: Promise<never>; close(): void }
 export type Connect = (run: Run, contract: Contract, note: (line: string) => void) => Promise<Connection>
@@ -103,7 +112,7 @@ export async function claimOut(
   { files }: ProgramHost, { out, resume }: Prepared['settings'], places: readonly string[],
 ): Promise<Place['claim']> {
   let claimed = false
-  for (const place of places) if (resume && await isFile(files, joinPath(place, CHECKPOINT))) claimed = true
+  for (const place of places) if (resume && await openRounds(files, joinPath(place, 'checkpoint'), 1).read()) claimed = true
   return async () => {
     if (claimed) return null
     claimed = true
@@ -117,26 +126,25 @@ export async function conduct(
 ): Promise<SchemeReport> {
   const { files, clock } = host
   const { settings, kernel, stage, crc32c, model, labels, train, layout, initial, adapter } = prepared
-  const { scheduler } = settings
-  const field = joinPath(out, CHECKPOINT)
-  const resumed = settings.resume && await isFile(files, field)
+  const { scheduler, average, clip, patience } = settings
+  const rounds = openRounds(files, joinPath(out, 'checkpoint'), settings.keepCheckpoints)
+  const resume = settings.resume ? await rounds.read() : undefined
   const halves = createHalves(host, prepared, contract)
   const journal = await Journal.open(host, prepared, contract, { path: joinPath(out, 'metrics.jsonl'), claim })
   const kept = keepRun(contract, {
-    build: kernel.build, dtype: settings.dtype, memory: settings.memory, dataCrc: checksumData(crc32c, train),
+    build: kernel.build, dtype: settings.dtype, memory: settings.memory, average, clip, dataCrc: checksumData(crc32c, train),
     adapterCrc: crc32c(new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength)) >>> 0,
   })
-  const run = startRun({
+  const run = await rounds.explain(resume, async () => startRun({
     contract, config: model.config, kernel, crc32c, clock, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler,
     deadlineMs: 1000 * settings.deadlineSeconds, joinDeadlineMs: 1000 * joinSeconds, stage,
-    openHalf: halves.open, initial, kept,
-    resume: resumed ? { bytes: await readBytes(files, field), field } : undefined,
-    save: (bytes, step) => saveFile(files, field, bytes, {
+    openHalf: halves.open, initial, kept, resume, patience, average, clip,
+    samplesMax: Math.max(contract.steps * contract.batch, train.sequences.length), activationMax: await limitActivations(prepared, contract),
+    trial: prepared.trial,
+    save: (bytes, step) => rounds.save(bytes, async () => {
       // A disk without room for a checkpoint leaves what an earlier run has left in its place.
-      async whole() {
-        await journal.flush(step)
-        journal.savedRound = step
-      },
+      await journal.flush(step)
+      journal.savedRound = step
     }),
     on: {
       ready: () => journal.ready(),
@@ -144,12 +152,12 @@ export async function conduct(
       member: (client, what) => journal.member(client, what),
       interval: (step, vector) => journal.interval(step, vector),
     },
-  })
+  }))
   // Both are awaited below, once the devices have a way in.
   for (const failing of [run.result, halves.failed]) failing.catch(() => {})
-  if (resumed) await journal.resume(run)
-  else if (settings.resume) journal.note(`no checkpoint in ${parentOf(field)}: starting from the beginning`)
-  host.interrupts.describe(() => journal.interrupt(parentOf(field)))
+  if (resume) await journal.resume(run)
+  else if (settings.resume) journal.note(`no checkpoint in ${rounds.directory}: starting from the beginning`)
+  host.interrupts.describe(() => journal.interrupt(rounds.directory))
   const connection = await connect(run, contract, (line) => journal.note(line))
   try {
     const { vector, ...measured } = await Promise.race([run.result, connection.failed, halves.failed])

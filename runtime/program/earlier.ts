@@ -3,12 +3,13 @@ import type { Files } from '../host/files.ts'
 import { SCHEME_NAMES } from '../split/scheme.ts'
 import { isFile, moveFiles, openSource } from './files.ts'
 import { joinPath } from './path.ts'
+import { ROUNDS_MAX, nameRound } from './rounds.ts'
 
-export const CHECKPOINT = joinPath('checkpoint', 'round.safetensors')
+const CHECKPOINTS = Array.from({ length: ROUNDS_MAX }, (_, place) => joinPath('checkpoint', nameRound(place)))
 
 /** Without one of these a run has left nothing that it could not leave again. */
-const RESULTS = ['adapter_model.safetensors', CHECKPOINT, 'report.json']
-const RUN_FILES = [...RESULTS, 'adapter_config.json', 'labels.json', 'metrics.jsonl', 'report.html']
+const RESULTS = ['adapter_model.safetensors', CHECKPOINTS[0], 'report.json']
+const RUN_FILES = [...RESULTS, 'adapter_config.json', 'labels.json', 'metrics.jsonl', 'report.html', ...CHECKPOINTS.slice(1)]
 
 /** Several schemes have a directory each. */
 const withSchemes = (names: readonly string[]) => ['', ...SCHEME_NAMES].flatMap((scheme) => names.map((name) => joinPath(scheme, name)))

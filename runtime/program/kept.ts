@@ -2,6 +2,7 @@
  * What decides the bits of a run, as it was understood: one record, kept with every checkpoint and compared whole, so that
  * a run goes on as it began or not at all. settings.ts says for each setting which field of it holds it.
  */
+import type { AggregateName } from '../federation/aggregate.ts'
 import type { WeightFormat } from '../kernel/format.ts'
 import type { KernelBuild } from '../kernel/load.ts'
 import type { Contract } from '../split/contract.ts'
@@ -13,13 +14,16 @@ export type Kept = Omit<Contract, 'checkpointEvery'> & {
   dtype: WeightFormat
   /** What a device's memory may be at most decides how it holds its weights; null: as `dtype` says. */
   memory: number | null
+  /** How sets become one, and from where an update is clipped. */
+  average: AggregateName
+  clip: number
   /** CRC32C of tokens and labels, and of the adapter set that the run begins with. */
   dataCrc: number
   adapterCrc: number
 }
 
-export type KeptInputs = { build: KernelBuild; dtype: WeightFormat; memory: number | undefined; dataCrc: number; adapterCrc: number }
+export type KeptInputs = Pick<Kept, 'dtype' | 'average' | 'clip' | 'dataCrc' | 'adapterCrc'> & { build: KernelBuild; memory: number | undefined }
 
-export function keepRun({ checkpointEvery: _, ...contract }: Contract, { build, dtype, memory, dataCrc, adapterCrc }: KeptInputs): Kept {
-  return { ...contract, profile: build === 'relaxed' ? 'fast' : 'strict', dtype, memory: memory ?? null, dataCrc, adapterCrc }
+export function keepRun({ checkpointEvery: _, ...contract }: Contract, { build, memory, ...given }: KeptInputs): Kept {
+  return { ...contract, profile: build === 'relaxed' ? 'fast' : 'strict', memory: memory ?? null, ...given }
 }

@@ -1,4 +1,5 @@
 /** What a run leaves for people: report.json, report.html and the end table. */
+import { TOLD_BY_DEVICES } from '../federation/account.ts'
 import { countOf } from '../model/layout.ts'
 import { blockTensors, embeddingTensors, poolerTensors } from '../model/names.ts'
 import { renderPage } from '../report/page.ts'
@@ -21,7 +22,7 @@ function describe({ settings, model, labels, adapter }: Prepared, { host: { engi
       vocabSize: config.vocabSize, parameters: tensors.reduce((sum, { shape }) => sum + countOf(shape), 0),
     },
     labels, adapter, batch: settings.batch, learningRate: settings.lr, interval: settings.interval,
-    host: `${engine.name} ${engine.version}, ${engine.platform}, kernel ${settings.build}`, schemes,
+    host: `${engine.name} ${engine.version}, ${engine.platform}, kernel ${settings.build}`, toldByDevices: TOLD_BY_DEVICES, schemes,
   }
 }
 

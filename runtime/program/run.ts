@@ -40,7 +40,7 @@ import { readHead } from './trained.ts'
 export const RUN_SETTINGS = [
   'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'data', 'val', 'labels', 'clients', 'cuts', 'partition', 'scheduler', 'rank', 'alpha',
   'targets', 'batch', 'lr', 'weightDecay', 'maxLength', 'truncate', 'interval', 'steps', 'epochs', 'codec', 'seed', 'noShuffle', 'adapter', 'evalEvery',
-  'checkpointEvery', 'deadlineSeconds', 'out', 'resume', 'json',
+  'checkpointEvery', 'keepCheckpoints', 'average', 'clip', 'patience', 'deadlineSeconds', 'out', 'resume', 'json',
 ] as const
 
 /** One record of a run, from flags or from an embedding program's object (settings.ts). */
@@ -70,6 +70,8 @@ export type Prepared = {
   evaluate(vector: Float32Array): Promise<Measured>
   /** As `evaluate`, of `initial`: computed once for all schemes. */
   evaluateInitial(): Promise<Measured>
+  /** The loss of a full set on a few texts: the first to measure on or, where there are none, to train on. */
+  trial(vector: Float32Array): Promise<number>
   close(): Promise<void>
 }
 
@@ -113,7 +115,9 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings, { tex
     const layout = layoutOf(model.config, adapter, labels.length, 0, model.config.layers)
     const initial = await readInitial(files, settings, kernel, model, layout, adapter, labels.length)
     const options = { ...stage, turn: host.clock.turn }
-    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longestOf(validation), options)
+    const few = firstOf(validation.sequences.length > 0 ? validation : data.train)
+    const longest = Math.max(longestOf(validation), longestOf(few))
+    const evaluator = await openEvaluator(kernel, model.config, model.weights, adapter, labels.length, longest, options)
     const base = await takeFingerprint(model, tokenizer)
     if (started) await checkBase(started, model, tokenizer)
     const kernelLines = [...opened.lines, ...lines, ...model.notes, ...started?.notes ?? []]
@@ -122,6 +126,7 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings, { tex
     return {
       settings, kernelLines, kernel, stage, crc32c, model, base, ...data, adapter, layout, initial, evaluate,
       evaluateInitial: () => (first ??= evaluate(initial)),
+      trial: async (vector) => (await evaluator.run(few, vector)).loss,
       async close() {
         evaluator.stage.close()
         await model.close()
@@ -136,6 +141,13 @@ export async function prepareRun(host: ProgramHost, settings: RunSettings, { tex
 const NO_DATA: TokenizedDataset = { sequences: [], labels: new Int32Array(0) }
 
 type Data = Pick<Prepared, 'labels' | 'train' | 'validation'> & { lines: readonly string[]; tokenizer: Tokenizer }
+
+/** Enough to tell whether a set computes at all. */
+const TRIAL_TEXTS = 8
+
+function firstOf({ sequences, labels }: TokenizedDataset): TokenizedDataset {
+  return { sequences: sequences.slice(0, TRIAL_TEXTS), labels: labels.slice(0, TRIAL_TEXTS) }
+}
 
 async function readData(files: Files, settings: RunSettings, model: Model, texts: RunPlace['texts']): Promise<Data> {
   const headed = model.weights.has('classifier.weight')

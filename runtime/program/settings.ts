@@ -8,12 +8,16 @@ import { TILES } from '../kernel/load.ts'
 import { LABELS_MAX } from '../data/labels.ts'
 import { THREADS_MAX } from '../model/plan.ts'
 import { PRESETS } from '../bench/presets.ts'
+import { AGGREGATES, AGGREGATE_DEFAULT } from '../federation/aggregate.ts'
+import { CLIP_DEFAULT } from '../federation/clip.ts'
 import { SCHEDULERS, SCHEDULER_DEFAULT } from '../split/schedule.ts'
 import type { SchemeName } from '../split/scheme.ts'
 import { SCHEME_DEFAULT, SCHEME_NAMES, schemeOf } from '../split/scheme.ts'
+import { PATIENCE_DEFAULT } from '../split/server/pace.ts'
 import { CODECS } from '../wire/codec.ts'
 import type { Kept } from './kept.ts'
 import type { Flags, FlagTable } from './flags.ts'
+import { ROUNDS_MAX } from './rounds.ts'
 import type { Kind } from './kinds.ts'
 import {
   address, alpha, blocks, choice, clientNumber, integer, listenHost, names, number, partitionText, rank, schemes, size, switched,
@@ -95,6 +99,19 @@ export const SETTINGS = {
     help: 'measure on --val at the first aggregation after so many rounds (an eighth of the run)',
   },
   checkpointEvery: { ...integer(0), value: 'ROUNDS', help: 'rounds between checkpoints', kept: null },
+  average: {
+    ...choice(AGGREGATES), value: 'NAME', default: AGGREGATE_DEFAULT, kept: 'average',
+    help: `how sets become one: ${AGGREGATES.join(', ')}; trimmed and median count each device once`,
+  },
+  clip: {
+    ...number({ atLeast: 0 }), value: 'FACTOR', default: String(CLIP_DEFAULT), kept: 'clip',
+    help: "times the median that an update's norm counts at most; 0 clips nothing",
+  },
+  patience: {
+    ...number({ atLeast: 0 }), value: 'FACTOR', default: String(PATIENCE_DEFAULT), kept: null,
+    help: "times the others' time, and the deadline once, that a device may take for an interval; 0 waits for any",
+  },
+  keepCheckpoints: { ...integer(1, ROUNDS_MAX), value: 'K', default: '2', help: 'checkpoints on disk, the newest and those before it', kept: null },
   deadlineSeconds: {
     ...number({ above: 0 }), value: 'S', default: '300', kept: null,
     help: 'silence after which a device is left out, its computing included',

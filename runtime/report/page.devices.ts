@@ -11,7 +11,7 @@ export function renderDevices(report: Report): Markup {
   return html`<section>
 <h2>Devices and server</h2>
 <p class="quiet">Cut: the embeddings and this many of ${report.model.layers} blocks are on the device.
-Memory comes from the memory plan.</p>
+Samples, labels, memory, compute and wait of a device are what it says of itself, as far as it can be.</p>
 <ul class="legend" aria-label="Labels">${
     report.labels.slice(0, shownLabels(report)).map((label, index) => renderKey(label, colourOf(index)))}${
     report.labels.length > shownLabels(report) ? renderKey(`${report.labels.length - shownLabels(report)} other labels`, 'var(--idle)') : ''

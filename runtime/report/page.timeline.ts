@@ -47,7 +47,7 @@ export function renderTimelines(report: Report): Markup {
 <script>${trustScript(FIT_PHONE)}</script>`
   return html`<section>
 <h2>One round: who computes and who waits</h2>
-<p class="quiet">Per cent: how much of the round a party computes.</p>
+<p class="quiet">Per cent: how much of the round a party computes; a device's row is as the device says.</p>
 <ul class="legend">${(Object.keys(KINDS) as Kind[]).filter((kind) => used.has(kind)).map(renderKey)}</ul>
 <div class="scale">${timelines.length > 1 ? scale : ''}</div>
 ${timelines.map((timeline) => renderTimeline(timeline, longestMs))}

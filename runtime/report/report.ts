@@ -47,6 +47,8 @@ export type Report = {
   learningRate: number
   interval: number
   host: string
+  /** Fields of devices that are their own word; as are a timeline's spans of devices, and losses where they hold the whole model. */
+  toldByDevices: readonly string[]
   schemes: readonly SchemeReport[]
 }
 
@@ -67,11 +69,13 @@ export type Totals = {
 
 /** Adds up one scheme's devices and server. */
 export function totalScheme(scheme: SchemeReport): Totals {
-  const sum = (value: (device: DeviceReport) => number) => scheme.devices.reduce((total, device) => total + value(device), 0)
+  /** Of what is known. */
+  const known = (value: number) => (Number.isFinite(value) ? value : 0)
+  const sum = (value: (device: DeviceReport) => number) => scheme.devices.reduce((total, device) => total + known(value(device)), 0)
   const deviceComputeMs = sum((device) => device.computeMs)
   const deviceWaitMs = sum((device) => device.waitMs)
   return {
-    deviceMemoryBytesMax: scheme.devices.reduce((largest, device) => Math.max(largest, device.memoryBytes), 0),
+    deviceMemoryBytesMax: scheme.devices.reduce((largest, device) => Math.max(largest, known(device.memoryBytes)), 0),
     samples: sum((device) => device.samples),
     upBytes: sum((device) => device.upBytes),
     downBytes: sum((device) => device.downBytes),

@@ -57,7 +57,10 @@ function formatCells(scheme: SchemeReport): string[] {
 }
 
 function footnotes(report: Report): string[] {
-  const lines = ['Device memory: the largest device. Compute and wait: all devices and the server together.']
+  const lines = [
+    'Device memory: the largest device. Compute and wait: all devices and the server together.',
+    'Memory, compute and wait of devices: as the devices say.',
+  ]
   const majority = report.schemes[0].majorityAccuracy
   if (Number.isFinite(majority)) lines.push(`Always answering the commonest label scores ${formatHundredths(majority)} %.`)
   return lines

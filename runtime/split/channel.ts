@@ -1,6 +1,7 @@
 /**
  * One side of one connection: numbers outgoing frames, checks incoming ones against
- * what is expected now, and counts bytes. Device and server use the same.
+ * what is expected now, and counts bytes. Device and server use the same. A link that
+ * throws has broken: it ends as one that closes, and nobody who sends learns of it.
  */
 import type { KerfError } from '../error.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
@@ -34,9 +35,15 @@ export class Channel {
 
   send(type: FrameType, { round = 0, step = 0, tensors = [], metadata = {} }: Message = {}): void {
     const { run, client, epoch } = this.identity ?? { run: 0, client: 0, epoch: 0 }
-    const bytes = encodeFrame({ type, run, client, epoch, round, step, sequence: this.sent++, tensors, metadata }, this.crc32c)
+    const bytes = encodeFrame({ type, run, client, epoch, round, step, sequence: this.sent, tensors, metadata }, this.crc32c)
+    // Not before it is whole: what tells of a failure would have another number than its reader expects.
+    this.sent++
     this.sentBytes += bytes.length
-    this.link.send(bytes)
+    try {
+      this.link.send(bytes)
+    } catch {
+      this.close()
+    }
   }
 
   /** Sends an error frame with what may be told, short enough for its limit even where every character is escaped. */
@@ -47,9 +54,14 @@ export class Channel {
 
   /** The next frame's bytes, or null when the link has closed. */
   async receive(): Promise<Uint8Array | null> {
-    const bytes = await this.link.receive()
-    this.receivedBytes += bytes?.length ?? 0
-    return bytes
+    try {
+      const bytes = await this.link.receive()
+      this.receivedBytes += bytes?.length ?? 0
+      return bytes
+    } catch {
+      this.close()
+      return null
+    }
   }
 
   /** Checks bytes as the frame expected now; throws a KerfError that names what is wrong. */
@@ -66,7 +78,11 @@ export class Channel {
   }
 
   close(reason?: string): void {
-    this.link.close(reason)
+    try {
+      this.link.close(reason)
+    } catch {
+      // It has ended one way or the other.
+    }
   }
 }
 

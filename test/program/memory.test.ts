@@ -13,7 +13,7 @@ import { copyToDisk, createMemoryHost, createMemoryNetwork, placeAssets } from '
 import { adapterFile, callKerf, flagsOf, makeRoom, metricsFile } from '../targets/cli.ts'
 
 const room = makeRoom()
-const RUN = { clients: 3, cuts: '1,2,3', steps: 6, interval: 4, batch: 4, lr: 0.01, tile: '4x8', 'eval-every': 2 }
+const RUN = { clients: 3, cuts: '1,2,3', steps: 6, interval: 4, batch: 4, lr: 0.01, tile: '4x8', 'eval-every': 2, 'keep-checkpoints': 1 }
 const HERE = { model: '/model', data: '/train.txt', val: '/val.txt' }
 const train = (more: Readonly<Record<string, string | number | boolean>> = {}) => ['train', ...flagsOf({ ...HERE, ...RUN, ...more })]
 
@@ -124,6 +124,17 @@ test('power cut at any change: going on gives the same bytes', async () => {
     assert.ok(disk, `${moment}: expected a run that goes on, got its end`)
     await run(disk, train({ resume: true }))
     assert.equal(resultOf(disk), result, `cut before change ${moment}, ${survives}`)
+  }
+})
+
+test('power cut with older checkpoints kept: going on gives the same bytes, and what is there can be read', async () => {
+  const random = createRandom(2, 'shuffle')
+  const own = (files: Record<string, string>) => Object.fromEntries(Object.entries(files).filter(([name]) => !/round\.\d/.test(name)))
+  for (let index = 0; index < 12; index++) {
+    const disk = await cutAt(8 + random.below(60), train({ 'keep-checkpoints': 3 }), openDisk(), index % 2 === 0 ? 'synced' : 'entries')
+    assert.ok(disk)
+    await run(disk, train({ resume: true, 'keep-checkpoints': 3 }))
+    assert.equal(own(resultOf(disk)), own(result), String(index))
   }
 })
 

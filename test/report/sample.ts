@@ -1,5 +1,6 @@
 /** Made-up reports with plausible numbers: BERT-base on six emotions, the paper's six devices. No number here was measured. */
 import type { DeviceReport } from '../../runtime/federation/account.ts'
+import { TOLD_BY_DEVICES } from '../../runtime/federation/account.ts'
 import type { Report, SchemeReport } from '../../runtime/report/report.ts'
 import type { Span } from '../../runtime/split/stats.ts'
 
@@ -55,6 +56,7 @@ export function makeReport(schemeCount = 6, clients = 6, rounds = 60): Report {
     learningRate: 1e-5,
     interval: 10,
     host: 'node 20.19.0, linux x64, 8 threads, simd',
+    toldByDevices: TOLD_BY_DEVICES,
     schemes: SHAPES.slice(0, schemeCount).map((shape) => makeScheme(shape, clients, rounds)),
   }
 }

@@ -5,6 +5,7 @@ import { KerfError } from '../../runtime/error.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
 import type { Half } from '../../runtime/split/half.ts'
+import { FRAME_TYPES } from '../../runtime/wire/frame.ts'
 import { RETURNS_MAX } from '../../runtime/split/server/interval.ts'
 import { refusalOf } from '../refusal.ts'
 import { expectBits } from './bits.ts'
@@ -16,6 +17,7 @@ import { trainFederated, trainInTurns } from './reference.ts'
 type Moment = { what: string; direction: Direction; types: readonly string[]; step: number; fate: 'cut' | 'cut-after' }
 
 const WORK = ['activation', 'report']
+const nameType = (byte: number) => Object.entries(FRAME_TYPES).find(([, type]) => type === byte)?.[0] ?? ''
 const ORDER = ['adapter', 'state']
 
 /** `cut`: the frame never arrives; `cut-after`: it does, and then the link breaks. */
@@ -253,6 +255,66 @@ test('a device left out comes back at a later interval', async () => {
   const { vector } = await scene.finish()
   expectBits(vector, await trainFederated(contract, makeShares(3), await makeInitial(contract.seed), (client, begin) => client !== 1 || begin === 6))
   assert.equal(await Promise.all([...others, back]), ['done', 'done', 'done'])
+})
+
+/** Client 1 takes so long for each of its steps; nobody else takes any time that a clock shows but `othersMs` a round. */
+async function trainSlow(contract: Contract, ms: number, othersMs: number, options: Setup['options'] = {}): Promise<Scene & { vector: Float32Array }> {
+  const scene = await openScene({ contract, options })
+  const waitFor = (client: number, delayMs: number): Promise<Ending> => {
+    const link = scene.connect(client)
+    const later = (frame: Uint8Array) => {
+      // A device's first frames are its greeting; what takes time are its steps.
+      if (!WORK.includes(nameType(frame[5]))) link.send(frame)
+      else scene.clock.after(delayMs, () => link.send(frame))
+    }
+    return scene.join(client, { link: { ...link, send: later } })
+  }
+  const stay = async (client: number, delayMs: number): Promise<Ending> => {
+    for (;;) {
+      const ending = await waitFor(client, delayMs)
+      if (ending !== 'lost' && codeOf(ending) !== 'deadline') return ending
+    }
+  }
+  const all = Promise.all(contract.cuts.map((_, client) => stay(client, client === 1 ? ms : othersMs)))
+  let ended = false
+  const result = scene.finish().finally(() => { ended = true })
+  while (!ended) {
+    await scene.clock.turn()
+    scene.clock.advance(1)
+  }
+  const { vector } = await result
+  await all
+  return { ...scene, vector }
+}
+
+const codeOf = (ending: Ending): string => (ending instanceof KerfError ? ending.code : ending)
+
+test('a device thirty times slower than the others is waited for: every step of it lands', async () => {
+  const contract = makeContract({ cuts: [1, 2, 3], steps: 12, interval: 6 })
+  const scene = await trainSlow(contract, 300, 10)
+  expectBits(scene.vector, (await train({ contract })).vector)
+  assert.is(scene.steps.length, 36)
+  assert.not.ok(scene.events.some((event) => event.includes('left out')))
+})
+
+test('a device that answers each step just before the deadline is left out, for longer each time', async () => {
+  const contract = makeContract({ cuts: [1, 2, 3], steps: 48, interval: 6 })
+  for (const [scheme, cuts] of [['kerf', [1, 2, 3]], ['fl', [LAYERS, LAYERS, LAYERS]], ['sl', [1, 2, 3]]] as const) {
+    const scene = await trainSlow({ ...contract, scheme, cuts }, DEADLINE_MS - 50, 1)
+    const left = scene.events.filter((event) => event.startsWith('1 left out: too slow'))
+    assert.ok(left.length >= 2 && left.length <= 4, `${scheme}: ${left.length}`)
+    assert.match(left[0], /^1 left out: too slow: \d\.\d s for \d steps, at most 1\.\d s beside the others$/)
+    assert.match(left[1], /, and of the next 1$/)
+    // Eight intervals at its pace would be 45 s.
+    assert.ok(scene.clock.now() < 12 * DEADLINE_MS, `${scheme}: ${scene.clock.now()} ms`)
+    assert.is(scene.steps.filter(({ client }) => client !== 1).length, 96)
+  }
+})
+
+test('without patience any pace is waited for', async () => {
+  const contract = makeContract({ cuts: [1, 2, 3] })
+  const scene = await trainSlow(contract, DEADLINE_MS - 50, 1, { patience: 0 })
+  expectBits(scene.vector, (await train({ contract })).vector)
 })
 
 test('others that wait for the states of a device left out go on, under every scheduler', async () => {

@@ -2,6 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
+import { activationMax } from '../../runtime/model/bound.ts'
 import type { Random } from '../../runtime/random.ts'
 import { createRandom } from '../../runtime/random.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
@@ -14,12 +15,12 @@ import { expectBits } from './bits.ts'
 import { AT, forgeBody, forgeContent, forgeFloats, forgeHead, forgeIntegers, forgeNumber, forgeType } from './forge.ts'
 import type { Direction, Ending, Fate, Outcome, Scene, Watch } from './harness.ts'
 import { DEADLINE_MS, openScene, train } from './harness.ts'
-import { LAYERS, config, makeContract, makeInitial, makeShares } from './model.ts'
+import { LAYERS, config, makeContract, makeInitial, makeShares, weights } from './model.ts'
 import { trainFederated } from './reference.ts'
 
 type Forge = (bytes: Uint8Array) => Uint8Array | Uint8Array[]
 /** One lie in the frame of that type and step. */
-type Lie = { what: string; code: string; type: string; step: number; forge: Forge; scheme?: SchemeName; direction?: Direction }
+type Lie = { what: string; code: string; type: string; step: number; forge: Forge; scheme?: SchemeName; direction?: Direction; changes?: Partial<Contract> }
 
 const undisturbed = new Map<string, Promise<Outcome>>()
 
@@ -31,6 +32,11 @@ function outcomeOf(scheme: SchemeName): Promise<Outcome> {
   const outcome = undisturbed.get(scheme) ?? train({ contract: contractOf(scheme) })
   undisturbed.set(scheme, outcome)
   return outcome
+}
+
+/** What no value of a true activation exceeds, for each client. */
+function limitsOf({ cuts }: Contract): Promise<number[]> {
+  return Promise.all(cuts.map((cut) => activationMax(config, weights, cut)))
 }
 
 function lieOnce({ type, step, forge, direction = 'up' }: Lie): Watch {
@@ -49,13 +55,15 @@ function codeOf(ending: Ending): string {
 /** Device 1 lies, is refused by that code, then comes back and tells the truth: all ends as if nothing had been. */
 async function expectRefused(lie: Lie): Promise<void> {
   const scheme = lie.scheme ?? 'kerf'
-  const scene = await openScene({ contract: contractOf(scheme) })
+  const contract = { ...contractOf(scheme), ...lie.changes }
+  const limits = { activationMax: lie.code === 'activation-range' ? await limitsOf(contract) : undefined }
+  const scene = await openScene({ contract, options: limits })
   const honest = [scene.join(0), scene.join(2)]
   const refused = await scene.join(1, { watch: lieOnce(lie) })
   assert.is(codeOf(refused), lie.code, lie.what)
   const returned = scene.join(1)
   const { vector, devices } = await scene.finish()
-  expectBits(vector, (await outcomeOf(scheme)).vector, lie.what)
+  expectBits(vector, (await (lie.changes ? train({ contract }) : outcomeOf(scheme))).vector, lie.what)
   assert.equal(await Promise.all([...honest, returned]), ['done', 'done', 'done'], lie.what)
   assert.equal(devices.map(({ drops }) => drops), [0, 1, 0], lie.what)
   if (lie.direction !== 'down') assert.ok(scene.events.some((event) => event.startsWith('1 refused: ')), lie.what)
@@ -188,6 +196,134 @@ const UPLOADS: readonly Lie[] = [
 for (const lie of UPLOADS) {
   test(`${lie.what} is refused with ${lie.code}`, () => expectRefused(lie))
 }
+
+const all = (name: string, value: number): Forge => (bytes) => forgeFloats(bytes, name, (values) => values.fill(value))
+/** One value moved by so much. */
+const move = (name: string, by: number): Forge => (bytes) => forgeFloats(bytes, name, (values) => { values[values.length >> 1] += by })
+const VALUE = 'encoder.layer.0.attention.self.value.lora_B'
+
+/** Finite values that no training leads to. Three steps at 0.01 move a parameter by 0.031 at most. */
+const ABSURD: readonly Lie[] = [
+  { what: 'an adapter of 1e30', code: 'adapter-reach', type: 'adapter', step: 3, forge: all(QUERY, 1e30) },
+  { what: 'an adapter of -3e38', code: 'adapter-reach', type: 'adapter', step: 6, forge: all(VALUE, -3e38) },
+  { what: 'one value of 1e9 in an adapter', code: 'adapter-reach', type: 'adapter', step: 3, forge: float(QUERY, 1e9) },
+  { what: 'one value moved by 0.1', code: 'adapter-reach', type: 'adapter', step: 3, forge: move(VALUE, 0.1) },
+  { what: 'zeros, which would undo LoRA', code: 'adapter-reach', type: 'adapter', step: 3, forge: all(QUERY, 0) },
+  { what: 'a head that explodes', code: 'adapter-reach', type: 'adapter', step: 3, scheme: 'fl', forge: move('classifier.weight', 1) },
+  { what: 'an adapter of 1e30 in its turn', code: 'adapter-reach', type: 'adapter', step: 3, scheme: 'sl', forge: all(QUERY, 1e30) },
+  { what: 'a state of 1e30', code: 'adapter-reach', type: 'state', step: 2, forge: all(QUERY, 1e30) },
+  { what: 'a state of 1e30 in its turn', code: 'adapter-reach', type: 'state', step: 4, scheme: 'sl', forge: all(QUERY, 1e30) },
+  { what: 'a first moment of 1e30', code: 'state-moments', type: 'state', step: 2, forge: all(`m.${QUERY}`, 1e30) },
+  { what: 'a first moment without a second', code: 'state-moments', type: 'state', step: 2, forge: all(`v.${VALUE}`, 0) },
+  { what: 'a second moment below zero', code: 'state-moments', type: 'state', step: 2, forge: float(`v.${VALUE}`, -1e-3) },
+  { what: 'powers of another step', code: 'state-power', type: 'state', step: 2, forge: metadata({ power1: '0.9', power2: '0.999' }) },
+  { what: 'a power of zero, by which a step would be endless', code: 'state-power', type: 'state', step: 2, forge: metadata({ power2: '0' }) },
+  { what: 'activations of 1e30', code: 'activation-range', type: 'activation', step: 1, forge: all('activation', 1e30) },
+  { what: 'activations of 1e30 to a set that all share', code: 'activation-range', type: 'activation', step: 1, scheme: 'sfl', forge: all('activation', 1e30) },
+  { what: 'one activation of 100', code: 'activation-range', type: 'activation', step: 4, forge: float('activation', -100) },
+  {
+    what: 'a scale of 2^100', code: 'activation-range', type: 'activation', step: 1, changes: { codec: 'f16' },
+    forge: (bytes) => forgeFloats(bytes, 'activation.scale', (values) => { for (let i = 0; i < 100; i++) values[0] *= 2 }),
+  },
+  { what: 'scales of 1e36', code: 'activation-range', type: 'activation', step: 1, changes: { codec: 'int8' }, forge: all('activation.scale', 1e36) },
+  { what: 'a loss of 1e308', code: 'report-loss', type: 'report', step: 1, scheme: 'fl', forge: metadata({ loss: '1e308' }) },
+  { what: 'a loss below zero', code: 'report-loss', type: 'report', step: 1, scheme: 'fl', forge: metadata({ loss: '-1' }) },
+]
+
+for (const lie of ABSURD) {
+  test(`${lie.what}: refused with ${lie.code}`, () => expectRefused(lie))
+}
+
+test('no honest activation, in any codec, is over its limit', async () => {
+  for (const codec of ['f32', 'f16', 'int8'] as const) {
+    for (const scheme of ['kerf', 'splitlora'] as const) {
+      const contract = { ...contractOf(scheme), codec }
+      const outcome = await train({ contract, options: { activationMax: await limitsOf(contract) } })
+      expectBits(outcome.vector, (await train({ contract })).vector, `${scheme} ${codec}`)
+      assert.equal(outcome.endings, ['done', 'done', 'done'])
+    }
+  }
+})
+
+test('honest steps stay within reach at any rate, with weight decay, and over long intervals', async () => {
+  for (const changes of [{ learningRate: 1 }, { learningRate: 1e-6 }, { weightDecay: 0.5, learningRate: 0.1 }, { steps: 60, interval: 50 }]) {
+    for (const scheme of ['kerf', 'sl', 'splitlora', 'fl'] as const) {
+      const outcome = await train({ contract: { ...contractOf(scheme), ...changes } })
+      assert.equal(outcome.endings, ['done', 'done', 'done'], JSON.stringify(changes))
+      assert.ok(outcome.devices.every(({ drops }) => drops === 0))
+    }
+  }
+})
+
+/** A liar at every interval, whose uploads are changed by `forge`; the honest do their own work beside it. */
+async function trainBeside(forge: (bytes: Uint8Array) => Uint8Array): Promise<Outcome> {
+  return train({ contract: { ...contractOf('kerf'), checkpointEvery: 0 } }, ({ client, direction, type, bytes }) => (
+    client === 1 && direction === 'up' && type === 'adapter' ? forge(bytes) : undefined))
+}
+
+test('a liar within reach moves the average by its share of that reach, and no further', async () => {
+  const honest = (await outcomeOf('kerf')).vector
+  const lied = await trainBeside((bytes) => forgeFloats(bytes, QUERY, (values) => { values.forEach((value, i) => { values[i] = 0.999 * value }) }))
+  assert.equal(lied.endings, ['done', 'done', 'done'])
+  const furthest = honest.reduce((most, value, i) => Math.max(most, Math.abs(value - lied.vector[i])), 0)
+  assert.ok(furthest > 0 && furthest < 4 * 0.031, String(furthest))
+})
+
+test('a label of which its share has none is a lie', async () => {
+  const scene = await openScene({ contract: contractOf('kerf') })
+  void scene.join(0)
+  const counts: Watch = ({ type, bytes }) => (type === 'ready' ? forgeContent(bytes, (body) => {
+    const told = JSON.parse(body.metadata.share) as { samples: number }
+    body.metadata.share = JSON.stringify({ ...told, labelCounts: [told.samples, 0, 0] })
+  }) : undefined)
+  const liar = scene.join(1, { watch: counts })
+  void scene.join(2)
+  assert.is(codeOf(await liar), 'activation-labels')
+  await scene.wait(DEADLINE_MS)
+  await scene.finish()
+})
+
+test('claimed samples weigh no more than the run can show', async () => {
+  const contract = { ...contractOf('kerf'), checkpointEvery: 0 }
+  const claim = (samples: number): Watch => ({ client, type, bytes }) => (client === 1 && type === 'ready' ? forgeContent(bytes, (body) => {
+    const told = JSON.parse(body.metadata.share) as object
+    body.metadata.share = JSON.stringify({ ...told, samples, labelCounts: [samples - 2, 1, 1] })
+  }) : undefined)
+  const options = { samplesMax: contract.steps * contract.batch }
+  const lied = await train({ contract, options }, claim(Number.MAX_SAFE_INTEGER))
+  expectBits(lied.vector, (await train({ contract, options }, claim(options.samplesMax))).vector)
+  assert.is(lied.devices[1].samples, options.samplesMax)
+  assert.is(lied.events.filter((event) => event.startsWith('1 claims')).length, 1)
+  expectBits((await train({ contract, options })).vector, (await train({ contract })).vector, 'honest')
+})
+
+const STATS: readonly [string, string][] = [
+  ['spans of 1e308', JSON.stringify({ computeMs: 1e308, waitMs: -1e308, spans: [{ kind: 'wait', beginMs: -1e308, endMs: 1e308 }] })],
+  ['times below zero', JSON.stringify({ computeMs: -5, waitMs: 1, spans: [] })],
+  ['more time than the run took', JSON.stringify({ computeMs: 1e6, waitMs: 1e6, spans: [] })],
+  ['a span that ends before it begins', JSON.stringify({ computeMs: 0, waitMs: 0, spans: [{ kind: 'wait', beginMs: 1, endMs: 0 }] })],
+  ['a span before the run', JSON.stringify({ computeMs: 0, waitMs: 0, spans: [{ kind: 'wait', beginMs: -1e7, endMs: 0 }] })],
+  ['ten thousand spans', JSON.stringify({ computeMs: 0, waitMs: 0, spans: Array.from({ length: 1000 }, () => ({ kind: 'wait', beginMs: 0, endMs: 0 })) })],
+  ['spans that are none', JSON.stringify({ computeMs: 0, waitMs: 0, spans: [null] })],
+  ['nothing that can be read', '{'],
+]
+
+test('what a device says of itself and can\'t be is left out, and the others\' stays', async () => {
+  const contract = contractOf('kerf')
+  for (const [what, stats] of STATS) {
+    const outcome = await train({ contract }, ({ client, type, direction, bytes }) => {
+      if (client !== 1 || direction !== 'up') return
+      if (type === 'bye') return forgeContent(bytes, (body) => { body.metadata.stats = stats })
+      if (type === 'ready') return share({ memoryBytes: Number.MAX_SAFE_INTEGER })(bytes)
+    })
+    assert.ok(outcome.timeline.every(({ party, beginMs, endMs }) => party !== 'device 1' && beginMs >= 0 && endMs < 1e6), what)
+    assert.ok(outcome.timeline.some(({ party }) => party === 'device 0'), what)
+    assert.ok(Number.isNaN(outcome.devices[1].memoryBytes), what)
+    assert.ok(outcome.devices[0].memoryBytes > 0)
+    for (const time of [outcome.devices[1].computeMs, outcome.devices[1].waitMs]) assert.not.ok(Math.abs(time) > 1e3, what)
+    expectBits(outcome.vector, (await outcomeOf('kerf')).vector, what)
+  }
+})
 
 /** What a device says of its share, with some of it changed. */
 function share(changes: Record<string, unknown>): Forge {

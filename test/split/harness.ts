@@ -3,7 +3,9 @@
  * alter or cut. Time stands still (clock.ts) and a run that hangs is an error.
  */
 import { KerfError } from '../../runtime/error.ts'
-import type { Run, RunResult } from '../../runtime/federation/run.ts'
+import type { Run, RunOptions, RunResult } from '../../runtime/federation/run.ts'
+import { AGGREGATE_DEFAULT } from '../../runtime/federation/aggregate.ts'
+import { CLIP_DEFAULT } from '../../runtime/federation/clip.ts'
 import { startRun } from '../../runtime/federation/run.ts'
 import type { KernelBuild } from '../../runtime/kernel/load.ts'
 import type { TokenizedDataset } from '../../runtime/data/dataset.ts'
@@ -17,6 +19,7 @@ import { openStageHalf } from '../../runtime/split/half.stage.ts'
 import type { Link } from '../../runtime/host/network.ts'
 import { createLinkPair } from '../../runtime/split/link.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
+import { PATIENCE_DEFAULT } from '../../runtime/split/server/pace.ts'
 import type { Crc32c, FrameType } from '../../runtime/wire/frame.ts'
 import { FRAME_TYPES } from '../../runtime/wire/frame.ts'
 import { openKernelBuild } from '../kernels.ts'
@@ -50,6 +53,8 @@ export type Setup = {
   save?: (bytes: Uint8Array, step: number) => Promise<void>
   tell?: (client: number, step: number, loss: number) => void
   wrapHalf?: (half: Half) => Half
+  /** The server's, in place of the defaults; limits that only a program knows are off unless given. */
+  options?: Partial<RunOptions>
 }
 
 export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'progress' | 'link'>> & {
@@ -157,7 +162,7 @@ export async function openScene(setup: Setup): Promise<Scene> {
   const wrap = (half: Half) => (setup.wrapHalf ?? ((same: Half) => same))(slowHalves ? slowDown(half) : half)
   const run = startRun({
     contract, config, kernel, crc32c, clock, run: RUN, scheduler, deadlineMs: DEADLINE_MS, joinDeadlineMs: 60 * DEADLINE_MS, initial,
-    openHalf: async (spec) => wrap(await open(spec)),
+    openHalf: async (spec) => wrap(await open(spec)), average: AGGREGATE_DEFAULT, clip: CLIP_DEFAULT, patience: PATIENCE_DEFAULT,
     resume: setup.resume ? { bytes: setup.resume, field: 'checkpoint' } : undefined,
     async save(bytes, step) {
       await setup.save?.(bytes, step)
@@ -172,6 +177,7 @@ export async function openScene(setup: Setup): Promise<Scene> {
       member: (client, what) => { events.push(`${client} ${what}`) },
       interval: async (step, vector) => { intervals.push({ step, vector }) },
     },
+    ...setup.options,
   })
   run.result.catch(() => {})
   const connect = (client: number, watch: Watch = () => {}): Link => {

@@ -13,7 +13,7 @@ import {
 } from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
-const BASE = { model, data, val, clients: 2, cuts: '1,2', steps: 60, interval: 10, batch: 4, lr: 0.01 }
+const BASE = { model, data, val, clients: 2, cuts: '1,2', steps: 60, interval: 10, batch: 4, lr: 0.01, 'keep-checkpoints': 1 }
 
 test.after.each(killAll)
 

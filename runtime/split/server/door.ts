@@ -34,12 +34,16 @@ export class Door {
   private readonly options: DoorOptions
   /** The run has reached its end, or failed: what devices are told then. */
   private end: 'bye' | KerfError | null = null
+  private failure: { error: unknown } | null = null
 
   constructor(options: DoorOptions) {
     this.options = options
   }
 
-  /** Serves one connection until it ends. Never throws: what a peer does wrong is answered by an error frame. */
+  /**
+   * Serves one connection until it ends. Never throws: what a peer does wrong is answered by an error frame, and what fails
+   * here ends this connection alone.
+   */
   async attend(link: Link): Promise<void> {
     const channel = new Channel(link, this.options.crc32c)
     let member: Own | null = null
@@ -59,7 +63,7 @@ export class Door {
     const hello = await readHello(channel)
     if (!hello) return null
     if (this.end instanceof KerfError) throw this.end
-    const { contract, members, tell } = this.options
+    const { contract, members } = this.options
     const member = chooseMember(members, hello)
     const { client, seat } = member
     this.sit(member, channel, hello.name)
@@ -67,7 +71,7 @@ export class Door {
       const share = await exchangeContract(seat.share, channel, contract)
       if (share) {
         channel.link.admit()
-        tell(client, seat.share ? 'came back' : 'joined')
+        this.tell(client, seat.share ? 'came back' : 'joined')
         seat.share = share
         return member
       }
@@ -75,8 +79,6 @@ export class Door {
       this.sendRefusal(channel, member, error)
     }
     this.leave(member, channel)
-    // A number belongs to the first that is ready for it, not to one that only asked.
-    if (!seat.share) seat.name = null
     return null
   }
 
@@ -107,18 +109,20 @@ export class Door {
   private leave(member: Own, channel: Channel): void {
     const { client, seat } = member
     if (seat.channel !== channel) return
-    const { clock, intake, signal, tell } = this.options
+    const { intake, signal } = this.options
     seat.upBytes += channel.receivedBytes
     seat.downBytes += channel.sentBytes
     // One that only asked has not been heard of: who is waited for is not waited for longer.
-    if (seat.ready) seat.leftMs = clock.now()
+    if (seat.ready) seat.leftMs = this.now()
     seat.channel = null
     seat.ready = false
+    // A number belongs to the first that is ready for it, not to one that only asked.
+    if (!seat.share) seat.name = null
     intake.forgetWork(member)
     if (!this.end) {
       seat.drops++
       const why = channel.link.why()
-      tell(client, why === null ? 'left' : `left: ${why}`)
+      this.tell(client, why === null ? 'left' : `left: ${why}`)
     }
     signal.notify()
   }
@@ -127,9 +131,43 @@ export class Door {
   private sendRefusal(channel: Channel, member: Member | null, error: unknown): string {
     const why = `server: expected to serve this, got ${String(error)}`
     const known = error instanceof KerfError ? error : new KerfError('server', 'server', why)
-    if (member) this.options.tell(member.client, `refused: ${known.message}`)
-    channel.sendError(known)
+    if (member) this.tell(member.client, `refused: ${known.message}`)
+    this.sendError(channel, known)
     return known.message
+  }
+
+  /** A connection to which not even this can be said just ends. */
+  private sendError(channel: Channel, error: KerfError): void {
+    try {
+      channel.sendError(error)
+    } catch {
+      channel.close()
+    }
+  }
+
+  /** A log that can't be written is the run's own failure, and no connection's. */
+  private tell(client: number, what: string): void {
+    try {
+      this.options.tell(client, what)
+    } catch (error) {
+      this.failure ??= { error }
+      this.options.signal.notify()
+    }
+  }
+
+  /** A clock that fails is as much the run's own failure. */
+  private now(): number {
+    try {
+      return this.options.clock.now()
+    } catch (error) {
+      this.failure ??= { error }
+      return 0
+    }
+  }
+
+  /** Throws what has failed here through no connection's fault. */
+  checkFailure(): void {
+    if (this.failure) throw this.failure.error
   }
 
   private sendBye(channel: Channel): void {
@@ -149,7 +187,7 @@ export class Door {
   dismiss(member: Own, reason: KerfError | null): void {
     const { channel } = member.seat
     if (!channel) return
-    if (reason) channel.sendError(reason)
+    if (reason) this.sendError(channel, reason)
     this.leave(member, channel)
     channel.close(reason?.message)
   }
@@ -159,6 +197,7 @@ export class Door {
     const { clock, members, signal } = this.options
     const end = clock.now() + deadlineMs
     for (;;) {
+      this.checkFailure()
       const missing = members.filter(({ seat }) => !seat.ready)
       if (missing.length === 0) return
       const left = end - clock.now()
@@ -178,8 +217,12 @@ export class Door {
     // One that isn't ready yet gets its bye when it is.
     for (const { seat } of members) if (seat.ready) this.sendBye(seat.channel!)
     const end = clock.now() + patienceMs
-    while (members.some(({ seat, inbox }) => seat.channel && !inbox.stats) && clock.now() < end) await signal.wait(end - clock.now())
+    while (members.some(({ seat, inbox }) => seat.channel && !inbox.stats) && clock.now() < end) {
+      this.checkFailure()
+      await signal.wait(end - clock.now())
+    }
     for (const member of members) this.dismiss(member, null)
+    this.checkFailure()
   }
 
   /** The run has failed: tells every device why, and those that come later. */

@@ -19,8 +19,9 @@ import type { Span } from '../stats.ts'
 import { timelineRound } from '../stats.ts'
 import { vectorTensors } from '../tensors.ts'
 import type { Door } from './door.ts'
-import type { Intake } from './intake.ts'
+import type { Intake, Origin } from './intake.ts'
 import type { Member } from './member.ts'
+import { paceLimitMs, restAfter } from './pace.ts'
 import type { Snapshot, Start, States } from './states.ts'
 
 /** Returns of a device within an interval, no new step between them, before it is left out: links that flap hold nobody up for ever. */
@@ -31,6 +32,8 @@ export type Interval = {
   begin: number
   until: number
   start: Start
+  /** What the members' sets are measured from; null for a device alone. */
+  origin: Origin | null
   /** The shared server set where it isn't part of the clients' states: an interval gone on with (splitlora). */
   shared: SetState | null
   snapshot: Snapshot
@@ -50,6 +53,8 @@ export type LoopOptions = {
   scheduler: Scheduler
   /** How long the server waits for a silent or absent device before it goes on without it. */
   deadlineMs: number
+  /** How many times the others' time a device may take; see pace.ts. */
+  patience: number
   /** A step's loss, told once, and what happens to a member. */
   on: { step(client: number, step: number, loss: number): void; member(client: number, what: string): void }
 }
@@ -80,9 +85,11 @@ export class ServingLoop {
 
   /** Runs one interval to its end; gives the members that finished it, with their uploads. */
   async run(interval: Interval): Promise<Member[]> {
-    const { members, states } = this.options
-    const { clients, begin, until, start, shared } = interval
+    const { intake, members, states } = this.options
+    const { begin, until, start, origin, shared } = interval
+    const clients = this.chooseFit(interval.clients)
     const working = clients.map((client) => members[client])
+    intake.begin(origin, working)
     for (const { seat, course } of members) if (seat.ready || course.turn !== 'left') course.turn = 'idle'
     await states.lay(clients, start, shared)
     if (working.some(({ client }) => start(client))) states.begin(begin)
@@ -96,6 +103,14 @@ export class ServingLoop {
     }
     await this.serve(working, interval)
     return working.filter(({ course }) => course.turn === 'done')
+  }
+
+  /** Without those that sit out for their pace; all, where nobody would be left to work together. */
+  private chooseFit(clients: readonly number[]): readonly number[] {
+    const { contract, members } = this.options
+    const fit = clients.filter((client) => members[client].course.rest-- <= 0)
+    for (const client of clients) members[client].course.rest = Math.max(0, members[client].course.rest)
+    return fit.length > 0 || schemeOf(contract).turns ? fit : clients
   }
 
   /** Puts a member before `step`, with nothing on its way. */
@@ -145,6 +160,7 @@ export class ServingLoop {
 
   private checkFailure(): void {
     if (this.failure) throw this.failure.error
+    this.options.door.checkFailure()
   }
 
   private fail(error: unknown): void {
@@ -158,11 +174,26 @@ export class ServingLoop {
     const { seat, inbox, course } = member
     if (inbox.state) this.keepState(member)
     if (course.turn !== 'working') return
-    if (inbox.upload) course.turn = 'done'
+    const limitMs = this.limitPace(member)
+    if (inbox.pace.ms > limitMs) this.leaveSlow(member, limitMs)
+    else if (inbox.upload) course.turn = 'done'
     else if (seat.visits - course.visits > RETURNS_MAX) {
       course.turn = 'left'
       on.member(member.client, `left out: came back ${RETURNS_MAX} times without a new step`)
     }
+  }
+
+  private limitPace({ client, inbox: { pace } }: Member): number {
+    const others = this.options.members.filter((other) => other.client !== client).map(({ inbox }) => inbox.pace)
+    return paceLimitMs(pace, others, this.options)
+  }
+
+  private leaveSlow(member: Own, limitMs: number): void {
+    const { course, inbox: { pace } } = member
+    course.rest = course.rested = restAfter(course.rested)
+    const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`
+    const rest = course.rest === 0 ? '' : `, and of the next ${course.rest}`
+    this.leaveOut(member, `too slow: ${seconds(pace.ms)} for ${pace.steps} steps, at most ${seconds(limitMs)} beside the others${rest}`)
   }
 
   /** The server's half is read before anything else is done with it, and its answer not waited for. */
@@ -271,15 +302,16 @@ export class ServingLoop {
     const beginMs = clock.now()
     const silent = working.filter(({ inbox, course }) => course.turn === 'working' && !inbox.arrived && !course.served)
     const waitsMs = silent.map((member) => silentSince(member) + deadlineMs - beginMs)
-    silent.forEach((member, index) => { if (waitsMs[index] <= 0) this.leaveOut(member) })
+    silent.forEach((member, index) => { if (waitsMs[index] <= 0) this.leaveOut(member, `silent for ${deadlineMs / 1000} s`) })
     if (waitsMs.every((ms) => ms > 0)) await signal.wait(Math.min(...waitsMs, deadlineMs))
     this.waitMs += clock.now() - beginMs
   }
 
-  private leaveOut(member: Own): void {
-    const { deadlineMs, door, on } = this.options
+  /** Goes on without the member until the next interval; a device that is there is told why, and may come again. */
+  private leaveOut(member: Own, why: string): void {
+    const { door, on } = this.options
     member.course.turn = 'left'
-    on.member(member.client, `left out: silent for ${deadlineMs / 1000} s`)
-    door.dismiss(member, new KerfError('deadline', 'device', `device: expected a frame within ${deadlineMs} ms, got none`))
+    on.member(member.client, `left out: ${why}`)
+    door.dismiss(member, new KerfError('deadline', 'device', `device: expected to keep up, got left out of this interval: ${why}`))
   }
 }

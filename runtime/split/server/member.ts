@@ -11,6 +11,7 @@ import type { Channel } from '../channel.ts'
 import type { Contract, Share } from '../contract.ts'
 import { adapterExpectation, deviceLayout, stateExpectation } from '../contract.ts'
 import type { StatsReport } from '../stats.ts'
+import type { Pace } from './pace.ts'
 
 /** Of the door: who sits on this number. */
 export type Seat = {
@@ -45,6 +46,8 @@ export type Inbox = {
   heardMs: number
   /** From an answer to the next work, smoothed; null until measured. */
   tailMs: number | null
+  /** What the device has taken for the interval's steps, without the server's part. */
+  pace: Pace
   /** What the device has told of itself with its goodbye. */
   stats: StatsReport | null
 }
@@ -67,6 +70,9 @@ export type Course = {
   placedMs: number
   /** When the last answer went out; null when none has since the member was placed. */
   answeredMs: number | null
+  /** Intervals that the device has still to sit out for its pace, and those of the last time; null before the first. */
+  rest: number
+  rested: number | null
 }
 
 /** Full states by step, from the last that all members reached on; empty where no states are uploaded. */
@@ -86,8 +92,8 @@ function createMember(client: number, cut: number, part: DevicePart): Member<key
   return {
     client, cut, part,
     seat: { name: null, channel: null, epoch: 0, share: null, ready: false, visits: 0, leftMs: 0, upBytes: 0, downBytes: 0, drops: 0 },
-    inbox: { arrived: null, state: null, stateStep: 0, upload: null, heardMs: 0, tailMs: null, stats: null },
-    course: { turn: 'idle', step: 0, until: 0, epoch: 0, served: false, told: 0, visits: 0, placedMs: 0, answeredMs: null },
+    inbox: { arrived: null, state: null, stateStep: 0, upload: null, heardMs: 0, tailMs: null, pace: { ms: 0, steps: 0, before: null }, stats: null },
+    course: { turn: 'idle', step: 0, until: 0, epoch: 0, served: false, told: 0, visits: 0, placedMs: 0, answeredMs: null, rest: 0, rested: null },
     snapshots: new Map(),
   }
 }

@@ -14,6 +14,7 @@ import type { Scheduler } from '../schedule.ts'
 import type { Signal } from '../signal.ts'
 import { createSignal } from '../signal.ts'
 import { Door } from './door.ts'
+import type { IntakeOptions } from './intake.ts'
 import { Intake } from './intake.ts'
 import type { LoopOptions } from './interval.ts'
 import { ServingLoop } from './interval.ts'
@@ -30,6 +31,8 @@ export type ServerOptions = {
   crc32c: Crc32c
   scheduler: Scheduler
   deadlineMs: number
+  patience: number
+  activationMax?: IntakeOptions['activationMax']
   on: LoopOptions['on']
 }
 
@@ -43,11 +46,11 @@ export class Server {
   private readonly intake: Intake
 
   constructor(options: ServerOptions) {
-    const { contract, config, run, clock, crc32c, on } = options
+    const { contract, config, run, clock, crc32c, activationMax, on } = options
     this.options = options
     this.members = this.owned = createMembers(config, contract)
     this.signal = createSignal(clock)
-    this.intake = new Intake(contract, config.hiddenSize, clock)
+    this.intake = new Intake({ contract, width: config.hiddenSize, clock, activationMax })
     this.door = new Door({ contract, members: this.owned, intake: this.intake, signal: this.signal, run, clock, crc32c, tell: on.member })
   }
 
@@ -64,11 +67,11 @@ export class Server {
   /** The rooms that work with halves: a place for each client, null where the server has no part. */
   open(places: readonly (Place | null)[]): { states: States; loop: ServingLoop } {
     const { owned: members, door, intake, signal } = this
-    const { contract, config, clock, scheduler, deadlineMs, on } = this.options
+    const { contract, config, clock, scheduler, deadlineMs, patience, on } = this.options
     const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
     const states = new States(contract, layout, members, places)
     const width = config.hiddenSize
-    const loop = new ServingLoop({ contract, width, members, door, intake, states, signal, clock, scheduler, deadlineMs, on })
+    const loop = new ServingLoop({ contract, width, members, door, intake, states, signal, clock, scheduler, deadlineMs, patience, on })
     return { states, loop }
   }
 }
