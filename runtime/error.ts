@@ -16,9 +16,24 @@ export class KerfError extends Error {
 
 const VALUE_CHARS_MAX = 120
 
+/** The first `count` characters; where that leaves half of one, or the text had such a half, U+FFFD stands for it, so that it can be sent. */
+export function clipText(text: string, count: number): string {
+  return text.slice(0, count).replace(/\p{Cs}/gu, '\ufffd')
+}
+
+/** What JSON brings may have a `toString` that is none. */
+function write(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  try {
+    return String(value)
+  } catch {
+    return typeof value
+  }
+}
+
 function show(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
-  return text.length > VALUE_CHARS_MAX ? `${text.slice(0, VALUE_CHARS_MAX)}…` : text
+  const text = write(value)
+  return text.length > VALUE_CHARS_MAX ? `${clipText(text, VALUE_CHARS_MAX)}…` : text
 }
 
 /** Throws a KerfError `field: expected …, got …`; `code` is stable and machine-readable. */

@@ -1,12 +1,13 @@
 /**
  * Writes runtime/wire/vectors: valid frames with what they hold, and for each
  * error code one small frame that must be refused with it. `index.json` lists
- * them, with the receiver's expectation. Run: node --import tsx scripts/vectors.ts
+ * them, with the receiver's expectation; `proof.json` is a device's proof of its key. Run: node --import tsx scripts/vectors.ts
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { decodeTensor } from '../runtime/wire/codec.ts'
 import type { Codec } from '../runtime/wire/codec.ts'
+import { NONCE_BYTES, SECRET_BYTES, openKey, prove } from '../runtime/split/proof.ts'
 import { decodeFrame } from '../runtime/wire/frame.ts'
 import { FRAME_ATTACKS } from '../test/wire/attacks.ts'
 import { crc32c } from '../test/wire/crc32c.ts'
@@ -37,6 +38,7 @@ export function buildVectors(): Map<string, Uint8Array> {
     files.set(file, bytes)
     return [{ file, code, title }]
   })
+  files.set('proof.json', new TextEncoder().encode(`${JSON.stringify(describeProof(), null, 2)}\n`))
   const index = { expectation: EXPECTED, vectors: [...valid, ...invalid] }
   files.set('index.json', new TextEncoder().encode(`${JSON.stringify(index, null, 2)}\n`))
   return files
@@ -50,6 +52,15 @@ function describeFrame(bytes: Uint8Array) {
   const [codec, name] = CODED[head.type]
   const values = decodeTensor(codec, name, tensors, ROWS, WIDTH)
   return { head, metadata, tensors: described, codec, values: hex(new Uint8Array(values.buffer)) }
+}
+
+/** A device's answer to a challenge, with all that it is made of. */
+function describeProof() {
+  const secret = Uint8Array.from({ length: SECRET_BYTES }, (_, at) => at)
+  const key = openKey(secret)
+  const challenge = { run: 77, nonce: 'a5'.repeat(NONCE_BYTES), key: key.public }
+  const invitation = '0123456789abcdef'
+  return { secret: hex(secret), challenge, invitation, proof: prove(challenge, key, invitation) }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

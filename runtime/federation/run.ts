@@ -12,6 +12,7 @@ import type { Half } from '../split/half.ts'
 import type { Clock } from '../host/clock.ts'
 import type { ServingLoop } from '../split/server/interval.ts'
 import type { Member } from '../split/server/member.ts'
+import type { Admission } from '../split/server/admission.ts'
 import { Server } from '../split/server/server.ts'
 import type { Place } from '../split/server/states.ts'
 import type { SchedulerName } from '../split/schedule.ts'
@@ -48,6 +49,8 @@ export type RunOptions = {
   activationMax?: readonly number[]
   trial?(vector: Float32Array): Promise<number>
   stage?: StageOptions
+  /** Who may join; without it every link is the run's own. */
+  admission?: Admission
   /** Opens the server's half of a model, in this thread or another. */
   openHalf(spec: StageSpec): Promise<Half>
   /** The full set to begin with. */
@@ -62,6 +65,8 @@ export type RunOptions = {
     ready(): void
     step(client: number, step: number, loss: number): void
     member(client: number, what: string): void
+    /** Why somebody was refused who is no member. */
+    stranger?(why: string): void
     interval(step: number, vector: Float32Array): Promise<void>
   }
 }
@@ -72,14 +77,14 @@ export type RunResult = { vector: Float32Array; devices: readonly DeviceReport[]
 export type Run = { server: Server; firstStep: number; done(client: number): number; result: Promise<RunResult> }
 
 export function startRun(options: RunOptions): Run {
-  const { contract, config, clock, crc32c, run, deadlineMs, patience, activationMax, on } = options
+  const { contract, config, clock, crc32c, run, deadlineMs, patience, activationMax, admission, on } = options
   const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
   const kept = JSON.stringify(options.kept ?? contract)
   const start: Checkpoint = options.resume
     ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field, crc32c)
     : { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
   const scheduler = chooseScheduler(options.scheduler)
-  const server = new Server({ contract, config, run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, on })
+  const server = new Server({ contract, config, run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, admission, on })
 
   const conduct = async (): Promise<RunResult> => {
     const openedMs = clock.now()

@@ -44,4 +44,10 @@ export type Files = {
   asset(name: string): string
   /** Directory for what may be measured again, if this host has one. */
   cache: string | undefined
+  /** Directory for what is this user's and must not be lost, such as keys, if this host has one. */
+  config: string | undefined
+  /** The path from the root. */
+  absolute(path: string): string
+  /** Holds a path's name for this process until it ends, however it ends; false where another living process does. True on hosts that can't tell. */
+  hold(path: string): Promise<boolean>
 }

@@ -15,6 +15,7 @@ import { optimizerOf } from '../split/contract.ts'
 import type { Half } from '../split/half.ts'
 import { openStageHalf } from '../split/half.stage.ts'
 import { schemeOf } from '../split/scheme.ts'
+import type { Admission } from '../split/server/admission.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import { moveRunAside } from './earlier.ts'
 import { describeFailure } from './failure.ts'
@@ -104,6 +105,8 @@ export type ConductOptions = {
   /** See journal.ts. */
   claim: Place['claim']
   joinSeconds?: number
+  /** Who may join; without it every link is the run's own. */
+  admission?: Admission
   connect: Connect
 }
 
@@ -122,7 +125,7 @@ export async function claimOut(
 
 /** Trains one scheme in `out` and writes its adapter there. */
 export async function conduct(
-  host: ProgramHost, prepared: Prepared, { contract, out, claim, joinSeconds = JOIN_SECONDS, connect }: ConductOptions,
+  host: ProgramHost, prepared: Prepared, { contract, out, claim, joinSeconds = JOIN_SECONDS, admission, connect }: ConductOptions,
 ): Promise<SchemeReport> {
   const { files, clock } = host
   const { settings, kernel, stage, crc32c, model, labels, train, layout, initial, adapter } = prepared
@@ -138,7 +141,7 @@ export async function conduct(
   const run = await rounds.explain(resume, async () => startRun({
     contract, config: model.config, kernel, crc32c, clock, run: (contract.seed ^ model.fingerprint) >>> 0, scheduler,
     deadlineMs: 1000 * settings.deadlineSeconds, joinDeadlineMs: 1000 * joinSeconds, stage,
-    openHalf: halves.open, initial, kept, resume, patience, average, clip,
+    openHalf: halves.open, initial, kept, resume, patience, average, clip, admission,
     samplesMax: Math.max(contract.steps * contract.batch, train.sequences.length), activationMax: await limitActivations(prepared, contract),
     trial: prepared.trial,
     save: (bytes, step) => rounds.save(bytes, async () => {
@@ -150,6 +153,7 @@ export async function conduct(
       ready: () => journal.ready(),
       step: (client, step, loss) => journal.step(client, step, loss),
       member: (client, what) => journal.member(client, what),
+      stranger: (why) => journal.note(`refused a device: ${why}`),
       interval: (step, vector) => journal.interval(step, vector),
     },
   }))

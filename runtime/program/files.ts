@@ -51,7 +51,7 @@ export async function openSource(files: Files, path: string): Promise<ByteSource
 }
 
 /** A directory and those above it; each new entry lasts. */
-async function ensureDirectory(files: Files, path: string, access: Access): Promise<void> {
+export async function ensureDirectory(files: Files, path: string, access: Access): Promise<void> {
   if ((await files.kind(path)) === 'directory') return
   const parent = parentOf(path)
   if (parent !== path) await ensureDirectory(files, parent, access)

@@ -24,8 +24,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 const OK = 0, FAILED = 1, WRONG = 2
 /** Codes of a run that failed through no fault of the call. */
 const FAILURES = new Set([
-  'join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-read', 'file-write', 'join-lost', 'join-refused', 'kernel.abi',
-  'memory', 'wasm', 'host', 'server', 'device', 'executor',
+  'join-deadline', 'run-alone', 'run-stopped', 'deadline', 'file-read', 'file-write', 'join-lost', 'join-refused', 'client-replaced',
+  'kernel.abi', 'memory', 'wasm', 'host', 'server', 'device', 'executor',
 ])
 
 function overview(): string {

@@ -26,9 +26,3 @@ export async function readTls(files: Files, { tlsCert, tlsKey, tlsCa }: TlsSetti
     ca: await readPem(files, '--tls-ca', tlsCa, 'CERTIFICATE'),
   }
 }
-
-/** Whether what is sent to `host` stays on this machine. */
-export function isLoopback(host: string): boolean {
-  const name = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
-  return name === 'localhost' || name === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(name)
-}

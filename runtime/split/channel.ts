@@ -4,6 +4,7 @@
  * throws has broken: it ends as one that closes, and nobody who sends learns of it.
  */
 import type { KerfError } from '../error.ts'
+import { clipText } from '../error.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameExpectation, FrameType } from '../wire/frame.ts'
 import { decodeFrame, encodeFrame } from '../wire/frame.ts'
@@ -46,10 +47,19 @@ export class Channel {
     }
   }
 
-  /** Sends an error frame with what may be told, short enough for its limit even where every character is escaped. */
-  sendError(error: KerfError): void {
+  /**
+   * Sends an error frame with what may be told, short enough for its limit even where every character is escaped; the words that
+   * it told. Never throws: what can't be told ends its connection all the same, and nothing else.
+   */
+  sendError(error: KerfError): string {
     const { code, field, message } = tellError(error)
-    this.send('error', { metadata: { code, field: clip(field, FIELD_CHARS_MAX), message: clip(message, MESSAGE_CHARS_MAX) } })
+    const told = clipText(message, MESSAGE_CHARS_MAX)
+    try {
+      this.send('error', { metadata: { code, field: clipText(field, FIELD_CHARS_MAX), message: told } })
+    } catch {
+      this.close()
+    }
+    return told
   }
 
   /** The next frame's bytes, or null when the link has closed. */
@@ -88,11 +98,6 @@ export class Channel {
 
 const FIELD_CHARS_MAX = 100
 const MESSAGE_CHARS_MAX = 400
-
-/** The first `count` characters, and no half of one. */
-function clip(text: string, count: number): string {
-  return text.slice(0, count).replace(/[\ud800-\udbff]$/, '')
-}
 
 function limit(tensors: readonly TensorExpectation[]): { bodyBytesMax?: number } {
   return tensors.length > 0 ? { bodyBytesMax: bodyBytesMax(tensors) } : {}

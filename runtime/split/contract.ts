@@ -2,14 +2,18 @@
  * What a run declares to every party before the first step, and how frames carry it.
  * The server sends it in its welcome; a device checks it against its own model.
  */
+import { checkLabels } from '../data/labels.ts'
+import { parsePartition } from '../data/partition.ts'
 import { refuse } from '../error.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { findOther } from '../model/fingerprint.ts'
 import type { Layout } from '../model/layout.ts'
 import { layoutOf } from '../model/layout.ts'
+import { expandTargets } from '../model/names.ts'
 import type { Optimizer } from '../model/optimizer.ts'
 import { ADAMW } from '../model/optimizer.ts'
 import type { AdapterConfig } from '../model/peft.ts'
+import { checkAlpha, checkRank } from '../model/peft.ts'
 import type { Codec } from '../wire/codec.ts'
 import { parseCodec, tensorExpectation } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
@@ -51,22 +55,61 @@ export const NAME_CHARS_MAX = 128
 /** What a device tells about its share once it has read it. */
 export type Share = { samples: number; labelCounts: readonly number[]; rows: number; sequences: number; longest: number; memoryBytes: number }
 
-const INTEGERS = ['seed', 'steps', 'interval', 'checkpointEvery', 'batch', 'maxLength', 'fingerprint'] as const
+const U32_MAX = 0xffffffff
+/** Whole numbers and their least values. What a frame's number, a seed or a checksum can't be is refused. */
+const INTEGERS = { seed: 0, steps: 1, interval: 1, checkpointEvery: 0, batch: 1, maxLength: 1, fingerprint: 0 } as const
+const SWITCHES = ['truncate', 'shuffle'] as const
 
-/** The contract as a device reads it from a welcome; refuses `contract` for text that isn't one, `codec-name` for a codec that it lacks. */
+type Fields = Readonly<Record<string, unknown>>
+
+function checkInteger(value: unknown, field: string, min: number): void {
+  const fits = typeof value === 'number' && Number.isInteger(value) && value >= min && value <= U32_MAX
+  if (!fits) refuse('contract', field, `a whole number of ${min} … ${U32_MAX}`, value)
+}
+
+function checkRate(value: unknown, field: string, fits: (rate: number) => boolean): void {
+  if (typeof value !== 'number' || !Number.isFinite(value) || !fits(value)) refuse('contract', field, 'a finite rate, not below 0', value)
+}
+
+function asList(value: unknown, field: string): readonly unknown[] {
+  return Array.isArray(value) && value.length > 0 ? value : refuse('contract', field, 'a list that is not empty', value)
+}
+
+function asText(value: unknown, field: string): string {
+  return typeof value === 'string' ? value : refuse('contract', field, 'text', value)
+}
+
+function readAdapter(value: unknown): AdapterConfig {
+  if (typeof value !== 'object' || value === null) return refuse('contract', 'contract.adapter', 'rank, alpha and targets', value)
+  const { rank, alpha, targets } = value as Fields
+  const names = asList(targets, 'contract.adapter.targets').map((target) => asText(target, 'contract.adapter.targets'))
+  return {
+    rank: checkRank(rank, 'contract.adapter.rank'), alpha: checkAlpha(alpha, 'contract.adapter.alpha'),
+    targets: expandTargets(names, 'contract.adapter.targets'),
+  }
+}
+
+/**
+ * The contract as a device reads it from a welcome, every field of it checked: whoever sent it may be anybody. Refuses `contract`
+ * for what isn't one, `codec-name` for a codec that the device lacks, and the codes of adapters, labels and partitions.
+ */
 export function parseContract(text: string): Contract {
   const value = parseObject<Contract>(text, 'contract', 'welcome.contract')
-  for (const name of INTEGERS) {
-    if (!Number.isSafeInteger(value[name]) || value[name] < 0) refuse('contract', `contract.${name}`, 'a whole number', value[name])
-  }
+  const fields: Fields = { ...value }
+  for (const [name, min] of Object.entries(INTEGERS)) checkInteger(fields[name], `contract.${name}`, min)
+  for (const name of SWITCHES) if (typeof fields[name] !== 'boolean') refuse('contract', `contract.${name}`, 'true or false', fields[name])
+  checkRate(fields.learningRate, 'contract.learningRate', (rate) => rate > 0)
+  checkRate(fields.weightDecay, 'contract.weightDecay', (rate) => rate >= 0)
   if (!SCHEME_NAMES.includes(value.scheme)) refuse('contract', 'contract.scheme', SCHEME_NAMES.join(', '), value.scheme)
   parseCodec(value.codec, 'contract.codec')
-  if (!Array.isArray(value.cuts) || !Array.isArray(value.labels)) refuse('contract', 'contract.cuts', 'lists of cuts and labels', typeof value.cuts)
-  const { tokenizer = 0, weights = [] } = value
-  for (const checksum of [tokenizer, ...Array.isArray(weights) ? weights : [weights]]) {
-    if (!Number.isSafeInteger(checksum)) refuse('contract', 'contract.weights', 'checksums', checksum)
+  parsePartition(asText(fields.partition, 'contract.partition'), 'contract.partition')
+  checkLabels(asList(fields.labels, 'contract.labels'), 'contract.labels')
+  asList(fields.cuts, 'contract.cuts').forEach((cut, client) => checkInteger(cut, `contract.cuts.${client}`, 1))
+  if (fields.tokenizer !== undefined) checkInteger(fields.tokenizer, 'contract.tokenizer', 0)
+  if (fields.weights !== undefined) {
+    asList(fields.weights, 'contract.weights').forEach((checksum, part) => checkInteger(checksum, `contract.weights.${part}`, 0))
   }
-  return value
+  return { ...value, adapter: readAdapter(fields.adapter) }
 }
 
 /** What a device stands on itself; null for weights that it has not read. */

@@ -1,7 +1,7 @@
 /**
  * A device: embeddings and the first blocks with its own adapters and its own data.
  *
- *   hello → welcome → ready → (adapter → steps → adapter)* → bye
+ *   hello → (challenge → proof →) welcome → ready → (adapter → steps → adapter)* → bye
  *
  * A step is forward, activation up, gradient down, backward, update; the half computes,
  * wherever it is. Where it is the whole model nothing travels but a report of the loss.
@@ -16,6 +16,7 @@ import type { ModelConfig } from '../model/config.ts'
 import type { Layout } from '../model/layout.ts'
 import { freshState } from '../model/optimizer.ts'
 import type { StageSpec } from '../model/plan.ts'
+import { parseHex } from '../text/hex.ts'
 import { decodeTensor, encodeTensor } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
@@ -24,6 +25,8 @@ import type { Contract, OwnBase, Share } from './contract.ts'
 import { adapterExpectation, deviceLayout, expectSameBase, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
 import type { FinishInput, FinishOutput, ForwardOutput, Half } from './half.ts'
 import type { Link } from '../host/network.ts'
+import type { DeviceKey } from './proof.ts'
+import { NONCE_BYTES, prove } from './proof.ts'
 import { schemeOf } from './scheme.ts'
 import { batchSize, deviceSpec } from './spec.ts'
 import { isStateDue, stateFrom, stateMessage } from './state.ts'
@@ -44,6 +47,10 @@ export type DeviceOptions = {
   name: string
   /** The client number asked for; null: any free one. */
   client: number | null
+  /** What the server knows it by, whatever it is called; without one, it is known by its name and its connection. */
+  key?: DeviceKey
+  /** The secret that brought it here, where the server doesn't know its key. */
+  invitation?: string
   link: Link
   clock: Clock
   crc32c: Crc32c
@@ -88,12 +95,10 @@ class Device {
   }
 
   static async join(options: DeviceOptions): Promise<Device | null> {
-    const { link, crc32c, name, client } = options
-    const channel = new Channel(link, crc32c)
-    channel.send('hello', { metadata: { name, client: client === null ? 'any' : String(client) } })
-    const welcome = await expect(channel, { welcome: [] })
+    const channel = new Channel(options.link, options.crc32c)
+    const welcome = await greet(channel, options)
     if (!welcome) return null
-    link.admit()
+    options.link.admit()
     channel.identity = { run: welcome.run, client: welcome.client, epoch: welcome.epoch }
     const contract = parseContract(welcome.metadata.contract ?? '')
     const { config, data, openHalf, checksums, ...own } = await options.provide(contract, welcome.client)
@@ -193,6 +198,22 @@ class Device {
     this.stats.wait(this.step, beginMs, this.options.clock.now())
     return frame
   }
+}
+
+/** Says who it is, and proves it where it is asked to; the server's welcome. Refuses `challenge`. */
+async function greet(channel: Channel, { name, client, key, invitation }: DeviceOptions): Promise<Frame | null> {
+  const hello = { name, client: client === null ? 'any' : String(client) }
+  channel.send('hello', { metadata: key ? { ...hello, key: key.public } : hello })
+  if (!key) return expect(channel, { welcome: [] })
+  const answer = await expect(channel, { challenge: [], welcome: [] })
+  if (answer?.type !== 'challenge') return answer
+  const { run = '', nonce = '' } = answer.metadata
+  // Nothing is signed but what a server of Kerf may ask.
+  if (!/^\d{1,10}$/.test(run)) refuse('challenge', 'challenge.run', 'a decimal number', run)
+  if (!parseHex(nonce, NONCE_BYTES)) refuse('challenge', 'challenge.nonce', `${2 * NONCE_BYTES} hexadecimal digits`, nonce)
+  const { signature, invitation: invited } = prove({ run: Number(run), nonce, key: key.public }, key, invitation)
+  channel.send('proof', { metadata: invited === undefined ? { signature } : { signature, invitation: invited } })
+  return expect(channel, { welcome: [] })
 }
 
 /** The next frame, checked; null when the link has closed; throws what an error frame tells. */

@@ -9,12 +9,13 @@ export type Told = { code: string; field: string; message: string }
 /** Codes of what is wrong with the other's own frame: field, expectation and value are the other's own, or the wire's. */
 const OF_THE_FRAME = /^(frame|safetensors|codec|activation|report|state)-[\w-]+$/
 /** The same, by code. */
-const OWN: readonly string[] = ['share', 'client-taken', 'client-name', 'client-unknown', 'client-lost', 'deadline', 'step-finite']
+const OWN: readonly string[] = [
+  'share', 'share-changed', 'client-name', 'client-key', 'client-refused', 'client-taken', 'client-unknown', 'client-pending', 'client-replaced',
+  'client-lost', 'deadline', 'step-finite',
+]
 
-/** Instead of a message that holds something of another's; by code, or by code and field. */
+/** Instead of a message that holds something of another's, by code. */
 const SENTENCES: Readonly<Record<string, string>> = {
-  'client-taken hello.client': 'hello.client: expected a client that no other device holds, got one that is held',
-  'share-changed': 'ready.share: expected the share that this client brought before, got another',
   'run-stopped': 'run: expected to reach its end, got a failure on the side of the server',
 }
 
@@ -25,7 +26,7 @@ const RUN_ENDS = new RegExp(`^run: expected to reach its end, got ${THREAD_ENDS}
 export function tellError({ code, field, message }: KerfError): Told {
   const whole = { code, field, message }
   if (code === 'run-stopped' && RUN_ENDS.test(message)) return whole
-  const sentence = SENTENCES[`${code} ${field}`] ?? SENTENCES[code]
+  const sentence = SENTENCES[code]
   if (sentence !== undefined) return { code, field, message: sentence }
   // A damaged file has the codes of a damaged frame, and its path for a field.
   if ((OF_THE_FRAME.test(code) || OWN.includes(code)) && !/[\\/]/.test(field)) return whole

@@ -14,7 +14,7 @@ import type { TensorInput } from './safetensors.ts'
 /** CRC32C (Castagnoli) of the bytes; the kernel provides it. */
 export type Crc32c = (bytes: Uint8Array) => number
 
-/** The type byte of each kind of frame. */
+/** The type byte of each kind of frame. 11 is never given: it is the unknown type that attacks and vectors send. */
 export const FRAME_TYPES = {
   hello: 1,
   welcome: 2,
@@ -26,6 +26,8 @@ export const FRAME_TYPES = {
   bye: 8,
   ready: 9,
   report: 10,
+  challenge: 12,
+  proof: 13,
 } as const
 
 export type FrameType = keyof typeof FRAME_TYPES
@@ -69,7 +71,7 @@ export type FrameExpectation = {
 export const FRAME_VERSION = 1
 /** 'KERF' read as a little-endian u32. */
 const MAGIC = 0x4652454b
-const CONTROL: readonly FrameType[] = ['hello', 'welcome', 'ready', 'report', 'error', 'bye']
+const CONTROL: readonly FrameType[] = ['hello', 'challenge', 'proof', 'welcome', 'ready', 'report', 'error', 'bye']
 
 /** Byte offsets of the prelude's fields. */
 const AT = {
@@ -202,7 +204,7 @@ export function decodeFrame(bytes: Uint8Array, expected: FrameExpectation, crc32
 function readType(byte: number): FrameType {
   const types = Object.keys(FRAME_TYPES) as FrameType[]
   const type = types.find((name) => FRAME_TYPES[name] === byte)
-  return type ?? refuse('frame-type', 'frame.type', `1 to ${types.length}`, byte)
+  return type ?? refuse('frame-type', 'frame.type', Object.values(FRAME_TYPES).join(', '), byte)
 }
 
 function checkLimit(bodyBytes: number, limit: number): void {

@@ -31,6 +31,8 @@ export const BODY_BYTES_MAX = {
   bye: 64 << 10,
   ready: 4 << 10,
   report: 4 << 10,
+  challenge: 4 << 10,
+  proof: 4 << 10,
 } as const
 
 /** f16 codec: the scale is a power of two in this range, so 65504 · scale stays below the largest f32. */

@@ -3,7 +3,7 @@ import { randomFillSync } from 'node:crypto'
 import { close, constants, fchmod, fstat, fsync, open, read, readFile as readDescriptor, stat, write } from 'node:fs'
 import { appendFile, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -21,6 +21,7 @@ import type { ThreadJob } from '../../runtime/kernel/load.ts'
 import type { ProgramHost } from '../../runtime/program/host.ts'
 import type { Service } from '../../runtime/program/service.ts'
 import { ADMIT_NOTHING, createInbox } from '../../runtime/split/link.ts'
+import { holdName } from './hold.ts'
 
 /** One clock for all threads and processes of a machine. */
 const clock: Clock = {
@@ -52,11 +53,11 @@ export function findAsset(name: string): string {
   return here.endsWith('dist') ? join(here, name) : join(here, '../../dist', name)
 }
 
-/** A relative path names no cache (XDG Base Directory Specification), and a host without a home has none. */
-function findCache(): string | undefined {
-  const named = process.env.XDG_CACHE_HOME ?? ''
+/** A relative path names no directory (XDG Base Directory Specification), and a host without a home has none. */
+function findOwn(variable: string, usual: string): string | undefined {
+  const named = process.env[variable] ?? ''
   try {
-    const directory = isAbsolute(named) ? named : join(homedir(), '.cache')
+    const directory = isAbsolute(named) ? named : join(homedir(), usual)
     return isAbsolute(directory) ? `${directory}/kerf` : undefined
   } catch {
     return undefined
@@ -157,7 +158,10 @@ function createFiles(): Files {
     remove: (path) => rm(path, { force: true }),
     isSame: async (a, b) => (await realpath(a)) === (await realpath(b)),
     asset: findAsset,
-    cache: findCache(),
+    cache: findOwn('XDG_CACHE_HOME', '.cache'),
+    config: findOwn('XDG_CONFIG_HOME', '.config'),
+    absolute: (path) => resolve(path),
+    hold: holdName,
   }
 }
 

@@ -64,7 +64,9 @@ export function createDisk(root: Directory = makeFolder()): Disk {
     else above.entries.set(name, { kind: 'file', bytes, lasting: new Uint8Array(0), access })
   }
   const disk: Disk = {
-    opened: new Set(), changes: 0, beforeChange: async () => {}, cache: undefined,
+    opened: new Set(), changes: 0, beforeChange: async () => {}, cache: undefined, config: undefined,
+    absolute: (path) => `/${partsOf(path).join('/')}`,
+    hold: async () => true,
     asset: (name) => `/assets/${name}`,
     kind: async (path) => find(path)?.kind ?? 'none',
     async open(path) {

@@ -42,7 +42,7 @@ export function createMemoryNetwork(): MemoryNetwork {
       return { address: `ws://${options.host}:${options.port}`, elsewhere: [], failed, close: () => { listeners.delete(options) } }
     },
     async dial(url) {
-      const options = [...listeners].find(({ host, port }) => url === `ws://${host}:${port}`)
+      const options = [...listeners].find(({ host, port }) => url.replace(/\/$/, '') === `ws://${host}:${port}`)
       if (!options) return { miss: 'unreachable', said: '' }
       const [near, far] = createLinkPair()
       links.add(near)
@@ -62,11 +62,14 @@ export type MemoryHost = ProgramHost & {
   leaks(): string[]
 }
 
+/** No two hosts draw alike. */
+let drawn = 0
+
 /** `input`: the parts in which stdin comes. */
 export function createMemoryHost(files: Disk, network = createMemoryNetwork(), input: readonly Uint8Array[] = []): MemoryHost {
   const clock = createTestClock()
   const workers = new Set<object>()
-  let printed = '', shown = '', drawn = 0
+  let printed = '', shown = ''
   const host: MemoryHost = {
     clock, files, network,
     terminal: {

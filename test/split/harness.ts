@@ -18,6 +18,7 @@ import type { Half } from '../../runtime/split/half.ts'
 import { openStageHalf } from '../../runtime/split/half.stage.ts'
 import type { Link } from '../../runtime/host/network.ts'
 import { createLinkPair } from '../../runtime/split/link.ts'
+import type { Admission } from '../../runtime/split/server/admission.ts'
 import type { SchedulerName } from '../../runtime/split/schedule.ts'
 import { PATIENCE_DEFAULT } from '../../runtime/split/server/pace.ts'
 import type { Crc32c, FrameType } from '../../runtime/wire/frame.ts'
@@ -55,9 +56,11 @@ export type Setup = {
   wrapHalf?: (half: Half) => Half
   /** The server's, in place of the defaults; limits that only a program knows are off unless given. */
   options?: Partial<RunOptions>
+  /** Who may join; without it every link is the run's own. */
+  admission?: Admission
 }
 
-export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'progress' | 'link'>> & {
+export type JoinOptions = Partial<Pick<DeviceOptions, 'name' | 'client' | 'key' | 'invitation' | 'progress' | 'link'>> & {
   watch?: Watch
   /** What the device brings instead of the scene's model and its client's share. */
   provide?: (provisions: Provisions) => Provisions
@@ -163,6 +166,7 @@ export async function openScene(setup: Setup): Promise<Scene> {
   const run = startRun({
     contract, config, kernel, crc32c, clock, run: RUN, scheduler, deadlineMs: DEADLINE_MS, joinDeadlineMs: 60 * DEADLINE_MS, initial,
     openHalf: async (spec) => wrap(await open(spec)), average: AGGREGATE_DEFAULT, clip: CLIP_DEFAULT, patience: PATIENCE_DEFAULT,
+    admission: setup.admission,
     resume: setup.resume ? { bytes: setup.resume, field: 'checkpoint' } : undefined,
     async save(bytes, step) {
       await setup.save?.(bytes, step)
@@ -175,6 +179,7 @@ export async function openScene(setup: Setup): Promise<Scene> {
         steps.push({ client, step, loss })
       },
       member: (client, what) => { events.push(`${client} ${what}`) },
+      stranger: (why) => { events.push(`stranger ${why}`) },
       interval: async (step, vector) => { intervals.push({ step, vector }) },
     },
     ...setup.options,
@@ -214,12 +219,12 @@ export async function openScene(setup: Setup): Promise<Scene> {
 }
 
 async function joinDevice(
-  client: number, { name = `device ${client}`, client: wanted = client, progress, provide = (same) => same }: JoinOptions,
+  client: number, { name = `device ${client}`, client: wanted = client, key, invitation, progress, provide = (same) => same }: JoinOptions,
   link: Link, party: { clock: TestClock; crc32c: Crc32c }, provisions: Provisions,
 ): Promise<Ending> {
   try {
     const done = await runDevice({
-      name, client: wanted, link, progress, ...party,
+      name, client: wanted, key, invitation, link, progress, ...party,
       provide: async () => provide(provisions),
     })
     return done ? 'done' : 'lost'

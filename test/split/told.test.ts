@@ -21,12 +21,10 @@ async function told(code: string, field: string, message: string): Promise<Reado
   return decodeFrame((await far.receive())!, expectation, crc32c).metadata
 }
 
-const SECRETS = /\/srv|\/mnt|Jane|board 7|anger|\[4,0\]/
+const SECRETS = /\/srv|\/mnt|Jane|board 7|anger/
 
 test('what names others or their files stays on its own side', async () => {
   const cases: [string, string, string][] = [
-    ['client-taken', 'hello.client', 'hello.client: expected a client that no other device holds; 0 is "board 7", got "0"'],
-    ['share-changed', 'ready.share', 'ready.share: expected {"samples":4,"labelCounts":[4,0]}, got {"samples":3}'],
     ['run-stopped', 'run', 'run: expected to reach its end, got /srv/out/checkpoint/round.safetensors: expected room, got "ENOSPC"'],
     ['run-stopped', 'run', 'run: expected to reach its end, got device 1: /mnt/Jane Doe/train.txt:3.label: expected one of anger, got "x"'],
     ['server', 'server', "server: expected to serve this, got Error: ENOENT: open '/srv/out/metrics.jsonl'"],

@@ -8,6 +8,9 @@ import type { Outcome } from '../command.ts'
 import { makeDirectory } from '../command.ts'
 import { makeTinyData, makeTinyModel } from '../tiny.ts'
 
+/** Keys of the devices that tests start are none of this user's. */
+process.env.XDG_CONFIG_HOME = makeDirectory()
+
 export const PROGRAM = fileURLToPath(new URL('../../dist/kerf.js', import.meta.url))
 /** Generous: the machine may be busy. */
 const TIMEOUT_MS = 120_000

@@ -4,7 +4,6 @@ import { tokenizeRows } from '../../data/dataset.ts'
 import { parsePartition, partition, selectSamples } from '../../data/partition.ts'
 import type { Rows } from '../../data/rows.ts'
 import { KerfError, refuse } from '../../error.ts'
-import type { Entropy } from '../../host/entropy.ts'
 import type { Link } from '../../host/network.ts'
 import { createChecksum } from '../../kernel/checksum.ts'
 import type { Kernel } from '../../kernel/load.ts'
@@ -15,15 +14,18 @@ import { expectSameBase, optimizerOf } from '../../split/contract.ts'
 import { runDevice } from '../../split/device.ts'
 import { openStageHalf } from '../../split/half.stage.ts'
 import { DAMAGES_MAX, passingKind } from '../../split/passing.ts'
+import type { DeviceKey } from '../../split/proof.ts'
 import { fitDevice } from '../../split/spec.ts'
+import { isLoopback, readAddress } from '../address.ts'
 import { defineCommand } from '../command.ts'
+import { openIdentity } from '../identity.ts'
 import { KERNEL_SETTINGS, STAGE_SETTINGS, openProgramKernel } from '../kernel.ts'
 import { bundledData, checksumTokenizer, modelDirectory, openTokenizer, readRows, withModel } from '../model.ts'
 import { createProgress } from '../progress.ts'
 import { createProvisions } from '../provisions.ts'
 import { keepConnected } from '../reconnect.ts'
 import type { Settings } from '../settings.ts'
-import { TLS_SETTINGS, isLoopback, readTls } from '../tls.ts'
+import { TLS_SETTINGS, readTls } from '../tls.ts'
 import { GREETING_MS } from './serve.ts'
 
 const FRAME_BYTES_MAX = 1 << 30
@@ -44,28 +46,27 @@ async function readShare(
   return selectSamples(data, shares[client])
 }
 
-const NAME_BYTES = 6
+const NAME_DIGITS = 12
 
-/** A name that no other device of a run is likely to bear, wherever it runs. */
-function drawName(entropy: Entropy): string {
-  const bytes = new Uint8Array(NAME_BYTES)
-  entropy.fill(bytes)
-  return `device ${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`
+/** Whoever keeps a list of keys needs this one. */
+function nameKey(error: unknown, { public: known }: DeviceKey): unknown {
+  const refused = error instanceof KerfError && error.code === 'client-refused'
+  return refused ? new KerfError(error.code, error.field, `${error.message}; this device's key is ${known}`) : error
 }
 
 export const joinCommand = defineCommand({
   summary: 'be one device of a run that `kerf serve` holds',
   word: 'address',
   names: [
-    'address', 'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'memory', 'data', 'share', 'client', 'name', 'retrySeconds',
+    'address', 'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'memory', 'data', 'share', 'client', 'key', 'name', 'retrySeconds',
     ...TLS_SETTINGS,
   ],
   async run(settings, { host }) {
     const { clock, files, entropy, network, terminal, interrupts } = host
-    const { client, address: url = '' } = settings
+    const { client } = settings
+    const { url, invitation } = readAddress(settings.address ?? '')
     const { kernel, stage, lines } = await openProgramKernel(host, settings)
     const crc32c = createChecksum(kernel)
-    const name = settings.name ?? (client === null ? drawName(entropy) : `client ${client}`)
     const progress = createProgress(terminal.screen, clock.now)
     interrupts.describe(() => {
       progress.end()
@@ -83,6 +84,8 @@ export const joinCommand = defineCommand({
     const greetingMs = retryMs > 0 ? Math.min(GREETING_MS, retryMs / ATTEMPTS_MIN) : GREETING_MS
     let welcomes = 0, damages = 0
     await withModel(files, modelDirectory(files, settings.model), crc32c, async (model) => {
+      const { key, note } = await openIdentity(host, { ...settings, url }, settings.key)
+      const name = settings.name ?? (client === null ? `device ${key.public.slice(0, NAME_DIGITS)}` : `client ${client}`)
       const tokenizer = await openTokenizer(files, model)
       const keep = createProvisions(async (contract, number) => {
         const { config, weights, fingerprint } = model
@@ -97,18 +100,18 @@ export const joinCommand = defineCommand({
       /** What passes is told, what does not goes on. */
       const pass = (error: unknown): false => {
         const kind = error instanceof KerfError ? passingKind(error.code) : 'final'
-        const passes = kind === 'damage' ? ++damages <= DAMAGES_MAX : kind === 'now' && welcomes > 0
-        if (!passes || !(error instanceof KerfError)) throw error
+        const passes = kind === 'damage' ? ++damages <= DAMAGES_MAX : kind === 'soon' || (kind === 'now' && welcomes > 0)
+        if (!passes || !(error instanceof KerfError)) throw nameKey(error, key)
         progress.note(error.message)
         return false
       }
       const attend = async (link: Link) => {
         const before = welcomes
         const ended = await runDevice({
-          name, client, link, clock, crc32c,
+          name, client, key, invitation, link, clock, crc32c,
           async provide(contract, number) {
             const provisions = await keep.provide(contract, number)
-            if (welcomes++ === 0) [...lines, ...model.notes].forEach(progress.note)
+            if (welcomes++ === 0) [...lines, ...model.notes, ...(note === null ? [] : [note])].forEach(progress.note)
             return provisions
           },
           progress(step, contract) {

@@ -9,14 +9,28 @@ import { Channel } from '../channel.ts'
 import type { Contract } from '../contract.ts'
 import type { Link } from '../../host/network.ts'
 import type { Signal } from '../signal.ts'
-import { chooseMember, exchangeContract, readHello } from './greeting.ts'
+import type { Admission } from './admission.ts'
+import type { Hello } from './greeting.ts'
+import { Guest, admitKey, chooseMember, exchangeContract, readHello, refuseStranger } from './greeting.ts'
 import type { Intake } from './intake.ts'
 import type { Member } from './member.ts'
+import { SignatureCheck } from './signature.ts'
 
 type Own = Member<'seat'>
 
 /** A goodbye takes no computing: nobody's account is waited for longer. */
 const FAREWELL_MS = 30_000
+/** Between two lines of the log about strangers: they may come as often as they like. */
+const STRANGER_MS = 10_000
+
+const REPLACED = new KerfError('client-replaced', 'hello.key', 'hello.key: expected one connection of this key, got a newer one')
+const STRANGER = new KerfError('client-refused', 'hello', 'hello: expected a device that this run takes, got another')
+
+const whyOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+function toldOf(error: unknown): KerfError {
+  return error instanceof KerfError ? error : new KerfError('server', 'server', `server: expected to serve this, got ${String(error)}`)
+}
 
 export type DoorOptions = {
   contract: Contract
@@ -26,18 +40,28 @@ export type DoorOptions = {
   run: number
   clock: Clock
   crc32c: Crc32c
-  /** What happens to a member, for logs. */
-  tell(client: number, what: string): void
+  /** Without it every link is the run's own, and keys mean nothing. */
+  admission?: Admission
+  on: {
+    /** What happens to a member, for logs. */
+    member(client: number, what: string): void
+    /** Why somebody was refused who is no member. */
+    stranger?(why: string): void
+  }
 }
 
 export class Door {
   private readonly options: DoorOptions
+  private readonly signatures: SignatureCheck
   /** The run has reached its end, or failed: what devices are told then. */
   private end: 'bye' | KerfError | null = null
   private failure: { error: unknown } | null = null
+  private quietUntilMs = -Infinity
+  private untold = 0
 
   constructor(options: DoorOptions) {
     this.options = options
+    this.signatures = new SignatureCheck(options.clock)
   }
 
   /**
@@ -46,35 +70,33 @@ export class Door {
    */
   async attend(link: Link): Promise<void> {
     const channel = new Channel(link, this.options.crc32c)
+    const guest = new Guest(channel)
     let member: Own | null = null
     let reason: string | undefined
     try {
-      member = await this.greet(channel)
+      member = await this.greet(guest)
       if (member) await this.listen(member, channel)
     } catch (error) {
-      reason = this.sendRefusal(channel, member, error)
+      reason = member ? this.sendRefusal(channel, member, error) : this.refuseGuest(guest, error)
     }
     if (member) this.leave(member, channel)
     channel.close(reason)
   }
 
   /** The member that a connection is, or null where it ends or is refused before it is ready. */
-  private async greet(channel: Channel): Promise<Own | null> {
-    const hello = await readHello(channel)
+  private async greet(guest: Guest): Promise<Own | null> {
+    const { channel } = guest
+    const hello = await this.admit(guest)
     if (!hello) return null
+    guest.admitted = true
     if (this.end instanceof KerfError) throw this.end
-    const { contract, members } = this.options
-    const member = chooseMember(members, hello)
-    const { client, seat } = member
-    this.sit(member, channel, hello.name)
+    const member = chooseMember(this.options.members, hello)
+    const { seat } = member
+    // A key needs nobody to notice that its older link is dead; a name can't end another's.
+    if (seat.channel) this.dismiss(member, REPLACED)
+    this.sit(member, channel, hello)
     try {
-      const share = await exchangeContract(seat.share, channel, contract)
-      if (share) {
-        channel.link.admit()
-        this.tell(client, seat.share ? 'came back' : 'joined')
-        seat.share = share
-        return member
-      }
+      if (await this.prepare(member, guest, hello)) return member
     } catch (error) {
       this.sendRefusal(channel, member, error)
     }
@@ -82,9 +104,49 @@ export class Door {
     return null
   }
 
+  /** Who a device is, proven where it has a key; null where it has gone. */
+  private async admit(guest: Guest): Promise<Hello | null> {
+    const { admission, members, run } = this.options
+    const hello = await readHello(guest)
+    if (!hello || !admission) return hello && { ...hello, key: null }
+    if (!hello.key) return admission.open ? hello : refuseStranger('a key', 'none')
+    const { signatures } = this
+    return (await admitKey(guest, hello.key, { admission, signatures, run, members })) ? hello : null
+  }
+
+  /** Whether a device that sits has become ready. */
+  private async prepare(member: Own, guest: Guest, { key = null }: Hello): Promise<boolean> {
+    const { channel } = guest
+    const { client, seat } = member
+    const { share: known } = seat
+    const share = await exchangeContract(guest, known, this.options.contract, (other) => (
+      this.tell(client, `brings another share than before: ${JSON.stringify(other)} for ${JSON.stringify(known)}`)))
+    if (!share || seat.channel !== channel) return false
+    if (key !== null) await this.enrol(member, key)
+    if (seat.channel !== channel) return false
+    channel.link.admit()
+    this.tell(client, known ? 'came back' : 'joined')
+    seat.share = share
+    return true
+  }
+
+  /** From here on the number is the key's, whatever happens to either side. */
+  private async enrol({ seat }: Own, key: string): Promise<void> {
+    const { admission, members } = this.options
+    if (seat.key === key) return
+    const before = seat.key
+    seat.key = key
+    const roll = new Map(members.flatMap(({ client, seat: { key: holder } }) => (holder === null ? [] : [[holder, client] as const])))
+    await admission?.keep(roll).catch((error: unknown) => {
+      seat.key = before
+      throw error
+    })
+  }
+
   /** Gives a member this connection: frames of an older one are refused from here on. */
-  private sit({ client, seat }: Own, channel: Channel, name: string): void {
+  private sit({ client, seat }: Own, channel: Channel, { name, key = null }: Hello): void {
     seat.name = name
+    seat.claim = key
     seat.channel = channel
     seat.epoch++
     seat.ready = false
@@ -94,6 +156,8 @@ export class Door {
   private async listen(member: Own, channel: Channel): Promise<void> {
     const { intake, signal } = this.options
     const { seat } = member
+    // The same key may have come again in the meantime.
+    if (seat.channel !== channel) return
     seat.ready = true
     seat.visits++
     if (this.end === 'bye') this.sendBye(channel)
@@ -109,59 +173,67 @@ export class Door {
   private leave(member: Own, channel: Channel): void {
     const { client, seat } = member
     if (seat.channel !== channel) return
-    const { intake, signal } = this.options
-    seat.upBytes += channel.receivedBytes
-    seat.downBytes += channel.sentBytes
+    const { admission, intake, signal } = this.options
+    const { ready } = seat
     // One that only asked has not been heard of: who is waited for is not waited for longer.
-    if (seat.ready) seat.leftMs = this.now()
+    if (ready) seat.leftMs = this.now()
     seat.channel = null
     seat.ready = false
     // A number belongs to the first that is ready for it, not to one that only asked.
     if (!seat.share) seat.name = null
+    signal.notify()
+    // Where others than the run's own may ask, what they sent is in no device's account.
+    if (!ready && admission) return
+    seat.upBytes += channel.receivedBytes
+    seat.downBytes += channel.sentBytes
     intake.forgetWork(member)
     if (!this.end) {
       seat.drops++
       const why = channel.link.why()
       this.tell(client, why === null ? 'left' : `left: ${why}`)
     }
-    signal.notify()
   }
 
-  /** The error's words. */
-  private sendRefusal(channel: Channel, member: Member | null, error: unknown): string {
-    const why = `server: expected to serve this, got ${String(error)}`
-    const known = error instanceof KerfError ? error : new KerfError('server', 'server', why)
-    if (member) this.tell(member.client, `refused: ${known.message}`)
-    this.sendError(channel, known)
-    return known.message
+  /** Says to the log what is wrong, and to the device what it may know; the latter's words. */
+  private sendRefusal(channel: Channel, { client }: Member, error: unknown): string {
+    this.tell(client, `refused: ${whyOf(error)}`)
+    return channel.sendError(toldOf(error))
   }
 
-  /** A connection to which not even this can be said just ends. */
-  private sendError(channel: Channel, error: KerfError): void {
-    try {
-      channel.sendError(error)
-    } catch {
-      channel.close()
-    }
+  /** Whoever has not been admitted is told no more than that, where not everybody is; the log has the reason. */
+  private refuseGuest({ channel, admitted }: Guest, error: unknown): string {
+    const { admission } = this.options
+    this.tellStranger(whyOf(error))
+    return channel.sendError(!admitted && admission?.open === false ? STRANGER : toldOf(error))
   }
 
-  /** A log that can't be written is the run's own failure, and no connection's. */
+  private tellStranger(why: string): void {
+    const { on } = this.options
+    const nowMs = this.now()
+    this.untold++
+    if (nowMs < this.quietUntilMs) return
+    const others = this.untold > 1 ? `, ${this.untold - 1} others before it` : ''
+    this.quietUntilMs = nowMs + STRANGER_MS
+    this.untold = 0
+    this.attempt(() => on.stranger?.(`${why}${others}`))
+  }
+
   private tell(client: number, what: string): void {
+    this.attempt(() => this.options.on.member(client, what))
+  }
+
+  private now(): number {
+    return this.attempt(() => this.options.clock.now()) ?? 0
+  }
+
+  /** A log that can't be written and a clock that fails are the run's own failure, and no connection's. */
+  private attempt<T>(what: () => T): T | undefined {
     try {
-      this.options.tell(client, what)
+      return what()
     } catch (error) {
       this.failure ??= { error }
       this.options.signal.notify()
-    }
-  }
-
-  /** A clock that fails is as much the run's own failure. */
-  private now(): number {
-    try {
-      return this.options.clock.now()
-    } catch (error) {
-      this.failure ??= { error }
-      return 0
+      return undefined
     }
   }
 
@@ -187,9 +259,9 @@ export class Door {
   dismiss(member: Own, reason: KerfError | null): void {
     const { channel } = member.seat
     if (!channel) return
-    if (reason) this.sendError(channel, reason)
+    const told = reason ? channel.sendError(reason) : undefined
     this.leave(member, channel)
-    channel.close(reason?.message)
+    channel.close(told)
   }
 
   /** Waits until every client is ready; refuses `join-deadline` when some still are not after `deadlineMs`. */

@@ -11,11 +11,17 @@ import type { Channel } from '../channel.ts'
 import type { Contract, Share } from '../contract.ts'
 import { adapterExpectation, deviceLayout, stateExpectation } from '../contract.ts'
 import type { StatsReport } from '../stats.ts'
+import type { Roll } from './admission.ts'
 import type { Pace } from './pace.ts'
 
 /** Of the door: who sits on this number. */
 export type Seat = {
+  /** What logs call it; without a key, also what it is known by. */
   name: string | null
+  /** The key that holds this number for good: its device has been ready, or the roll of an earlier start says so. */
+  key: string | null
+  /** The key whose device sits here or last asked for this number. */
+  claim: string | null
   channel: Channel | null
   /** Rises at each connection; frames of older ones are refused. */
   epoch: number
@@ -91,19 +97,23 @@ export type Member<Own extends keyof Records = never> = { readonly client: numbe
 function createMember(client: number, cut: number, part: DevicePart): Member<keyof Records> {
   return {
     client, cut, part,
-    seat: { name: null, channel: null, epoch: 0, share: null, ready: false, visits: 0, leftMs: 0, upBytes: 0, downBytes: 0, drops: 0 },
+    seat: {
+      name: null, key: null, claim: null, channel: null, epoch: 0, share: null, ready: false, visits: 0, leftMs: 0, upBytes: 0, downBytes: 0, drops: 0,
+    },
     inbox: { arrived: null, state: null, stateStep: 0, upload: null, heardMs: 0, tailMs: null, pace: { ms: 0, steps: 0, before: null }, stats: null },
     course: { turn: 'idle', step: 0, until: 0, epoch: 0, served: false, told: 0, visits: 0, placedMs: 0, answeredMs: null, rest: 0, rested: null },
     snapshots: new Map(),
   }
 }
 
-/** The members of a run, none of them connected. */
-export function createMembers(config: ModelConfig, contract: Contract): Member<keyof Records>[] {
+/** The members of a run, none of them connected; those that the roll names are held by their keys. */
+export function createMembers(config: ModelConfig, contract: Contract, roll: Roll = new Map()): Member<keyof Records>[] {
   const parts = new Map<number, DevicePart>()
   for (const cut of new Set(contract.cuts)) {
     const layout = deviceLayout(config, contract, cut)
     parts.set(cut, { layout, adapter: adapterExpectation(layout), state: stateExpectation(layout) })
   }
-  return contract.cuts.map((cut, client) => createMember(client, cut, parts.get(cut)!))
+  const members = contract.cuts.map((cut, client) => createMember(client, cut, parts.get(cut)!))
+  for (const [key, client] of roll) if (client < members.length) members[client].seat.key = key
+  return members
 }

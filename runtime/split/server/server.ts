@@ -13,6 +13,8 @@ import type { Link } from '../../host/network.ts'
 import type { Scheduler } from '../schedule.ts'
 import type { Signal } from '../signal.ts'
 import { createSignal } from '../signal.ts'
+import type { Admission } from './admission.ts'
+import type { DoorOptions } from './door.ts'
 import { Door } from './door.ts'
 import type { IntakeOptions } from './intake.ts'
 import { Intake } from './intake.ts'
@@ -33,7 +35,9 @@ export type ServerOptions = {
   deadlineMs: number
   patience: number
   activationMax?: IntakeOptions['activationMax']
-  on: LoopOptions['on']
+  /** Who may join; without it every link is the run's own, and keys mean nothing. */
+  admission?: Admission
+  on: LoopOptions['on'] & Pick<DoorOptions['on'], 'stranger'>
 }
 
 export class Server {
@@ -46,12 +50,12 @@ export class Server {
   private readonly intake: Intake
 
   constructor(options: ServerOptions) {
-    const { contract, config, run, clock, crc32c, activationMax, on } = options
+    const { contract, config, run, clock, crc32c, activationMax, admission, on } = options
     this.options = options
-    this.members = this.owned = createMembers(config, contract)
+    this.members = this.owned = createMembers(config, contract, admission?.roll)
     this.signal = createSignal(clock)
     this.intake = new Intake({ contract, width: config.hiddenSize, clock, activationMax })
-    this.door = new Door({ contract, members: this.owned, intake: this.intake, signal: this.signal, run, clock, crc32c, tell: on.member })
+    this.door = new Door({ contract, members: this.owned, intake: this.intake, signal: this.signal, run, clock, crc32c, admission, on })
   }
 
   /** Serves one connection until it ends. Never throws. */
