@@ -63,11 +63,11 @@ export const evaluateCommand = defineCommand({
     const file = settings.data ?? bundledData(files).validation
     const trained = await openTrained(files, { ...settings, dataFile: file }, createChecksum(opened.kernel))
     const { model, labels } = trained
-    for (const note of [...opened.notes, ...trained.notes]) terminal.screen.write(`${note}\n`)
     try {
       const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
       const tokenizer = await openTokenizer(files, model)
       const data = await readTokens(files, file, tokenizer, labels, limits)
+      for (const note of [...opened.notes, ...trained.notes]) terminal.screen.write(`${note}\n`)
       const evaluation = await measure(host, opened, trained, tokenizer, data)
       if (settings.logits !== undefined) await saveFile(files, settings.logits, encodeLogits(evaluation, labels))
       terminal.print(settings.json ? describe(evaluation, trained, file) : formatScores(evaluation, labels))

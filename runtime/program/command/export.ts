@@ -114,11 +114,11 @@ export const exportCommand = defineCommand({
     const { kernel } = await openProgramKernel(host, settings, false)
     const trained = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
     try {
-      for (const note of trained.notes) terminal.screen.write(`${note}\n`)
       const adapter = trained.adapter ?? refuse('export-adapter', '--adapter', 'a PEFT directory', 'none')
       await checkOut(files, out, trained.model, merge)
       if (adapter.base.kept) await checkTrained(trained, await openTokenizer(files, trained.model))
       const contents = merge ? await mergedContents(files, trained, adapter, dtype) : adapterContents(trained, adapter)
+      for (const note of trained.notes) terminal.screen.write(`${note}\n`)
       const written = await writeFiles(files, out, contents)
       const lines = written.map(({ file, bytes }) => `${file}  ${bytes} bytes\n`)
       terminal.print(json ? `${JSON.stringify({ out, merged: merge, files: written })}\n` : lines.join(''))
