@@ -65,11 +65,11 @@ export const evaluateCommand = defineCommand({
     const rows = await readRows(files, file)
     const trained = await openTrained(files, { ...settings, data: rows }, createChecksum(opened.kernel))
     const { model, labels } = trained
-    for (const note of [...opened.notes, ...trained.notes]) terminal.screen.write(`${note}\n`)
     try {
       const limits = { maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate }
       const tokenizer = await openTokenizer(files, model)
       const data = tokenizeRows(rows, labels, tokenizer, limits)
+      for (const note of [...opened.notes, ...trained.notes]) terminal.screen.write(`${note}\n`)
       const evaluation = await measure(host, opened, trained, tokenizer, data)
       if (settings.logits !== undefined) await saveFile(files, settings.logits, encodeLogits(evaluation, labels))
       terminal.print(settings.json ? describe(evaluation, trained, file) : formatScores(evaluation, labels))

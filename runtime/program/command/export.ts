@@ -122,11 +122,11 @@ export const exportCommand = defineCommand({
     const { kernel } = await openProgramKernel(host, settings, false)
     const trained = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
     try {
-      for (const note of trained.notes) terminal.screen.write(`${note}\n`)
       const adapter = trained.adapter ?? refuse('export-adapter', '--adapter', 'a PEFT directory', 'none')
       await checkOut(files, out, trained.model, merge)
       if (adapter.base.kept) await checkTrained(trained, await openTokenizer(files, trained.model))
       const contents = encodeContents(merge ? await mergedContents(files, trained, adapter, dtype) : adapterContents(trained, adapter))
+      for (const note of trained.notes) terminal.screen.write(`${note}\n`)
       const moved = await moveAsideFor(files, out, contents)
       if (moved !== null) terminal.screen.write(`${printable(moved)}\n`)
       // A whole model is made to be handed on; an adapter is its owner's.

@@ -19,14 +19,13 @@ const NAMES = ['text', ...TRAINED_SETTINGS, 'maxLength', 'truncate', 'json'] as 
 
 type Answer = { label: string; probability: number }
 /** `classify` gives all labels, the likeliest first; `name` stands for the text in errors. */
-type Classifier = { classify(text: string, name: string): Answer[]; close(): Promise<void> }
+type Classifier = { notes: readonly string[]; classify(text: string, name: string): Answer[]; close(): Promise<void> }
 
 async function openClassifier(host: ProgramHost, settings: Pick<Settings, (typeof NAMES)[number]>): Promise<Classifier> {
   const { files } = host
   const { kernel, stage } = await openProgramKernel(host, settings, false)
   const trained = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
   const { model, labels, adapter } = trained
-  for (const note of trained.notes) host.terminal.screen.write(`${note}\n`)
   try {
     const tokenizer = await openTokenizer(files, model)
     const maxLength = limitLength(settings.maxLength, model)
@@ -38,6 +37,7 @@ async function openClassifier(host: ProgramHost, settings: Pick<Settings, (typeo
       throw error
     }
     return {
+      notes: trained.notes,
       classify(text, name) {
         if (text.trim() === '') refuse('infer-text', name, 'a text', 'an empty one')
         const dataset: Dataset = { name, texts: [fitText(text, name, settings.truncate)], labelNames: labels, labels: new Int32Array(1) }
@@ -97,8 +97,14 @@ export const inferCommand = defineCommand({
     const classifier = await openClassifier(host, settings)
     const { text, json } = settings
     try {
-      if (text === undefined) return await answerLines(host, classifier, json)
+      // What is refused is told in one line.
+      const tell = () => classifier.notes.forEach((note) => host.terminal.screen.write(`${note}\n`))
+      if (text === undefined) {
+        tell()
+        return await answerLines(host, classifier, json)
+      }
       const answers = classifier.classify(text, '--text')
+      tell()
       host.terminal.print(json ? formatJson(text, answers) : formatTable(answers))
     } finally {
       await classifier.close()
