@@ -71,10 +71,16 @@ async function until(condition: () => boolean, what: string, parties: readonly P
   }
 }
 
-/** The round of the last checkpoint; files are replaced whole, so that it can be read at any time. */
+/** The round of the last checkpoint. Files are replaced whole; while a newer one takes its place there is only the one before it. */
 function roundOf(out: string): number {
-  const path = join(out, 'checkpoint', 'round.safetensors')
-  return existsSync(path) ? Number(decodeSafetensors(new Uint8Array(readFileSync(path))).metadata.step) : 0
+  for (const name of ['round', 'round.1']) {
+    try {
+      return Number(decodeSafetensors(new Uint8Array(readFileSync(join(out, 'checkpoint', `${name}.safetensors`)))).metadata.step)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+  return 0
 }
 
 function enrolled(out: string): number {

@@ -35,7 +35,8 @@ const PASSING_STATUSES = [408, 425, 429]
 
 /** Whether asking again may help: not where somebody has answered that this is not the place, or not for this device. */
 function mayPass({ miss, status = 0 }: NoLink): boolean {
-  if (miss === 'status') return status >= 500 || PASSING_STATUSES.includes(status)
+  // Below 200 no answer is final: one that ends there was damaged on its way.
+  if (miss === 'status') return status < 200 || status >= 500 || PASSING_STATUSES.includes(status)
   return miss !== 'certificate' && miss !== 'protocol'
 }
 

@@ -79,7 +79,7 @@ test('a run that goes on, one that is refused, and one that nobody could go on f
 
 test('--resume without a checkpoint begins anew, and an unfinished run is a result too', async () => {
   const disk = once.cut()
-  await disk.remove('/out/checkpoint/round.safetensors')
+  for (const name of ['round', 'round.1']) await disk.remove(`/out/checkpoint/${name}.safetensors`)
   assert.match(await train(disk, { resume: true, seed: 4 }), /earlier-1/)
   assert.is(filesOf(disk, '/out/earlier-1')['adapter_model.safetensors'], first['adapter_model.safetensors'])
   const unfinished = once.cut()

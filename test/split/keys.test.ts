@@ -354,7 +354,10 @@ test('an error that quotes half a character, or can\'t be sent, ends one connect
     assert.is((await asking.hear())!.code, 'client-unknown')
   }
   let closed = 0
-  const broken: Link = { send: () => { throw new Error('gone') }, receive: async () => new Uint8Array(3), admit: () => {}, why: () => null, close: () => { closed++ } }
+  const broken: Link = {
+    send: () => { throw new Error('gone') }, receive: async () => new Uint8Array(3), admit: () => {}, why: () => null,
+    close: () => { closed++ },
+  }
   await scene.run.server.attend(broken)
   await scene.run.server.attend({ ...broken, receive: () => Promise.reject(new Error('gone')) })
   assert.ok(closed >= 2)

@@ -185,7 +185,7 @@ test('nobody who answers, and a name that does not exist', async () => {
 async function serveOn(host: string, expected: RegExp): Promise<void> {
   const out = join(at, `serve-${host.replaceAll(/\W/g, '_')}`)
   const server = startKerf(['serve', ...flagsOf({ ...BASE, clients: 1, cuts: 1, host, port: 0, out })])
-  const [line, url] = await server.until(/^listening on (\S+) for 1 devices: kerf join (\S+) --data FILE.*$/m)
+  const [line, url] = await server.until(/^listening on \S+ for 1 devices: kerf join (\S+) --data FILE.*$/m)
   assert.match(line, expected)
   const joined = await joinAt(url, 5)
   assert.is(joined.exitCode, 0, `${line}\n${joined.stderr}`)
