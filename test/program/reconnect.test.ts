@@ -57,7 +57,8 @@ test('what may pass is tried again, and the last cause is said', async () => {
     [miss('unreachable', ''), /^address: expected a server within 5 s, got "ws:\/\/edge\.example:7700"$/],
     [miss('unreachable', 'EHOSTUNREACH'), /out of reach: EHOSTUNREACH/], [miss('silent', 'timed out'), /no answer: timed out/],
     [miss('name-unresolved', 'EAI_AGAIN'), /cannot be looked up now: EAI_AGAIN/],
-    [miss('status', 'HTTP 503 Service Unavailable', 503), /HTTP 503/], [miss('status', 'HTTP 1 Switching Protocols', 1), /HTTP 1 /], [miss('status', 'HTTP 429 Too Many Requests', 429), /HTTP 429/],
+    [miss('status', 'HTTP 503 Service Unavailable', 503), /HTTP 503/],
+    [miss('status', 'HTTP 1 Switching Protocols', 1), /HTTP 1 /], [miss('status', 'HTTP 429 Too Many Requests', 429), /HTTP 429/],
   ]
   for (const [answer, cause] of cases) {
     const { code, message, dials, ms } = await tryWith([answer])
