@@ -193,7 +193,8 @@ export class ServingLoop {
     course.rest = course.rested = restAfter(course.rested)
     const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`
     const rest = course.rest === 0 ? '' : `, and of the next ${course.rest}`
-    this.leaveOut(member, `too slow: ${seconds(pace.ms)} for ${pace.steps} steps, at most ${seconds(limitMs)} beside the others${rest}`)
+    const reason = `device: expected at most ${seconds(limitMs)} for ${pace.steps} steps beside the others, got ${seconds(pace.ms)}`
+    this.leaveOut(member, `too slow: ${seconds(pace.ms)} for ${pace.steps} steps, at most ${seconds(limitMs)} beside the others${rest}`, reason)
   }
 
   /** The server's half is read before anything else is done with it, and its answer not waited for. */
@@ -302,16 +303,21 @@ export class ServingLoop {
     const beginMs = clock.now()
     const silent = working.filter(({ inbox, course }) => course.turn === 'working' && !inbox.arrived && !course.served)
     const waitsMs = silent.map((member) => silentSince(member) + deadlineMs - beginMs)
-    silent.forEach((member, index) => { if (waitsMs[index] <= 0) this.leaveOut(member, `silent for ${deadlineMs / 1000} s`) })
+    silent.forEach((member, index) => { if (waitsMs[index] <= 0) this.leaveSilent(member) })
     if (waitsMs.every((ms) => ms > 0)) await signal.wait(Math.min(...waitsMs, deadlineMs))
     this.waitMs += clock.now() - beginMs
   }
 
+  private leaveSilent(member: Own): void {
+    const { deadlineMs } = this.options
+    this.leaveOut(member, `silent for ${deadlineMs / 1000} s`, `device: expected a frame within ${deadlineMs} ms, got none`)
+  }
+
   /** Goes on without the member until the next interval; a device that is there is told why, and may come again. */
-  private leaveOut(member: Own, why: string): void {
+  private leaveOut(member: Own, why: string, reason: string): void {
     const { door, on } = this.options
     member.course.turn = 'left'
     on.member(member.client, `left out: ${why}`)
-    door.dismiss(member, new KerfError('deadline', 'device', `device: expected to keep up, got left out of this interval: ${why}`))
+    door.dismiss(member, new KerfError('deadline', 'device', reason))
   }
 }
