@@ -24,6 +24,8 @@ const FAREWELL_MS = 30_000
 const STRANGER_MS = 10_000
 
 const REPLACED = new KerfError('client-replaced', 'hello.key', 'hello.key: expected one connection of this key, got a newer one')
+const PASSED_OVER = new KerfError(
+  'client-taken', 'hello.client', 'hello.client: expected a free client of this run, got one for a device with a key')
 const STRANGER = new KerfError('client-refused', 'hello', 'hello: expected a device that this run takes, got another')
 
 const whyOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
@@ -56,6 +58,8 @@ export class Door {
   /** The run has reached its end, or failed: what devices are told then. */
   private end: 'bye' | KerfError | null = null
   private failure: { error: unknown } | null = null
+  /** Keys whose numbers are being written down. */
+  private readonly enrolling = new Map<string, Promise<void>>()
   private quietUntilMs = -Infinity
   private untold = 0
 
@@ -93,7 +97,7 @@ export class Door {
     const member = chooseMember(this.options.members, hello)
     const { seat } = member
     // A key needs nobody to notice that its older link is dead; a name can't end another's.
-    if (seat.channel) this.dismiss(member, REPLACED)
+    if (seat.channel) this.dismiss(member, seat.claim === hello.key ? REPLACED : PASSED_OVER)
     this.sit(member, channel, hello)
     try {
       if (await this.prepare(member, guest, hello)) return member
@@ -133,14 +137,16 @@ export class Door {
   /** From here on the number is the key's, whatever happens to either side. */
   private async enrol({ seat }: Own, key: string): Promise<void> {
     const { admission, members } = this.options
-    if (seat.key === key) return
-    const before = seat.key
+    // An older link of the same key may have begun it.
+    if (seat.key === key || !admission) return this.enrolling.get(key)
     seat.key = key
     const roll = new Map(members.flatMap(({ client, seat: { key: holder } }) => (holder === null ? [] : [[holder, client] as const])))
-    await admission?.keep(roll).catch((error: unknown) => {
-      seat.key = before
+    const kept = admission.keep(roll).catch((error: unknown) => {
+      seat.key = null
       throw error
-    })
+    }).finally(() => this.enrolling.delete(key))
+    this.enrolling.set(key, kept)
+    await kept
   }
 
   /** Gives a member this connection: frames of an older one are refused from here on. */
