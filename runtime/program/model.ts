@@ -20,6 +20,7 @@ import { openWeights } from '../model/weights.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import { isFile, readText, saveTogether } from './files.ts'
 import { joinPath, nameOf } from './path.ts'
+import { SETTINGS } from './settings.ts'
 import { ADAPTER_WEIGHTS, MODEL_WEIGHTS, openTensors, readTensors } from './tensors.ts'
 
 /** Whoever opens it closes it: its weights are read when they are wanted. */
@@ -110,9 +111,14 @@ export async function readRows(files: Files, path: string): Promise<Rows> {
   return parseRows(path, await readText(files, path))
 }
 
-/** Tokens of one text: as many as asked for, or fewer where the model has fewer positions. */
-export function limitLength(maxLength: number, { config }: Pick<Model, 'config'>): number {
-  return Math.min(maxLength, config.positionsMax)
+/** Of `--max-length`: what nobody has asked for is as much as the model has. */
+const LENGTH_USUAL = Number(SETTINGS.maxLength.default)
+
+/** Tokens of one text. Refuses `max-length` where more were asked for than the model has positions. */
+export function limitLength(maxLength: number, { config: { positionsMax } }: Pick<Model, 'config'>): number {
+  if (maxLength <= positionsMax) return maxLength
+  if (maxLength !== LENGTH_USUAL) refuse('max-length', '--max-length', `at most the model's ${positionsMax} positions`, maxLength)
+  return positionsMax
 }
 
 /** The classifier that a model's file brings; refuses one of other labels, and what is no classifier of texts. */

@@ -1,6 +1,6 @@
 /** Node's side of the ports: files, clock, terminal, workers, chance. Deno and Bun serve as Node here. */
 import { randomFillSync } from 'node:crypto'
-import { close, constants, fchmod, fstat, fsync, open, read, readFile as readDescriptor, stat, write } from 'node:fs'
+import { close, constants, fchmod, fstat, fstatSync, fsync, open, read, readFile as readDescriptor, stat, write } from 'node:fs'
 import { appendFile, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
@@ -174,7 +174,11 @@ const terminal: Terminal = {
     columns: () => process.stderr.columns || COLUMNS_DEFAULT,
     redraws: Boolean(process.stderr.isTTY) && process.env.TERM !== 'dumb',
   },
-  input: () => process.stdin,
+  input() {
+    // A stream of a directory would end at once, as an empty one does.
+    if (fstatSync(0).isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' })
+    return process.stdin
+  },
   isTyped: Boolean(process.stdin.isTTY),
 }
 

@@ -205,6 +205,14 @@ test('the address that serve prints works as it stands', async () => {
   await serveOn('::ffff:127.0.0.1', /ws:\/\/\[::ffff:127\.0\.0\.1\]:\d+ /)
 })
 
+test('a directory for stdin, and more tokens than the model has positions', async () => {
+  const lines = ['infer', ...flagsOf({ model, adapter: join(at, 'first') })]
+  expectLine(await startProcess('bash', ['-c', `exec '${process.execPath}' '${PROGRAM}' "$@" < /tmp`, 'kerf', ...lines]).ended,
+    /^kerf: stdin: expected a file, got "a directory"$/, 2)
+  const long = await startKerf([...infer, '--max-length', '8192']).ended
+  expectLine(long, /^kerf: --max-length: expected at most the model's \d+ positions, got 8192$/, 2)
+})
+
 test('hosts that no address can name', async () => {
   for (const host of ['', ' ', 'fe80::1%eth0']) {
     const { stderr } = await callKerf(['serve', ...flagsOf({ ...BASE, host, port: 0, out: join(at, 'none') })], 2)
