@@ -22,6 +22,9 @@ import { planStage } from './plan.ts'
 import type { WeightTensor, Weights } from './weights.ts'
 import { placeWeight } from './weights.place.ts'
 
+/** What a stage steps with, unless it is told otherwise. */
+export { ADAMW } from './optimizer.ts'
+
 /** A ragged batch: sequence s owns rows offsets[s] … offsets[s + 1]. */
 export type Batch = {
   offsets: Int32Array

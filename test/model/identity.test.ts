@@ -9,8 +9,7 @@ import type { KernelBuild } from '../../runtime/kernel/load.ts'
 import type { ModelConfig } from '../../runtime/model/config.ts'
 import { LINEARS } from '../../runtime/model/names.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
-import { ADAMW } from '../../runtime/model/optimizer.ts'
-import { Stage } from '../../runtime/model/stage.ts'
+import { ADAMW, Stage } from '../../runtime/model/stage.ts'
 import { createRandom } from '../../runtime/random.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
 
@@ -83,9 +82,7 @@ const BASE = {
 const SPECS: Readonly<Record<string, { spec: StageSpec; crc: string }>> = {
   device: { spec: { ...BASE, from: 0, to: 1 }, crc: 'c6fec682' },
   server: { spec: { ...BASE, from: 1, to: 3, setsFrom: [1] }, crc: '9d31a732' },
-  'all linears': {
-    spec: { ...BASE, from: 0, to: 3, adapter: { ...BASE.adapter, targets: LINEARS.map(({ key }) => key) } }, crc: '13e57b09',
-  },
+  'all linears': { spec: { ...BASE, from: 0, to: 3, adapter: { ...BASE.adapter, targets: LINEARS.map(({ key }) => key) } }, crc: '13e57b09' },
   'every weight': { spec: { ...BASE, from: 0, to: 3, adapter: null, training: 'all', setsFrom: [] }, crc: 'e60673ac' },
 }
 
