@@ -16,6 +16,7 @@ import { openStageHalf } from '../../split/half.stage.ts'
 import { DAMAGES_MAX, passingKind } from '../../split/passing.ts'
 import type { DeviceKey } from '../../split/proof.ts'
 import { fitDevice } from '../../split/spec.ts'
+import { tellError } from '../../split/told.ts'
 import { isLoopback, readAddress } from '../address.ts'
 import { defineCommand } from '../command.ts'
 import { openIdentity } from '../identity.ts'
@@ -119,7 +120,8 @@ export const joinCommand = defineCommand({
             progress.update(step, contract.steps, `${name}: ${contract.scheme}`)
           },
         }).catch((error: unknown) => {
-          link.close(error instanceof Error ? error.message : String(error))
+          // The closing frame reaches the server: no path of this side's stands in it.
+          link.close(error instanceof KerfError ? tellError(error).message : undefined)
           return pass(error)
         })
         return { ended, welcomed: welcomes > before }
