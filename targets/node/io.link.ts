@@ -78,6 +78,7 @@ export class KeptLink {
   private greetingBytes = 0
   private broken: string | null = null
   private timer: NodeJS.Timeout | undefined
+  private graceMs = Infinity
 
   constructor(options: LinkOptions) {
     this.options = options
@@ -89,7 +90,7 @@ export class KeptLink {
       // What broke the protocol is read no further; its connection closes by itself, or is closed.
       this.broken ??= describeError(error)
       this.finish(this.broken)
-      this.timer ??= setTimeout(() => socket.terminate(), EXPEL_MS)
+      this.endWithin(EXPEL_MS)
     })
     socket.on('close', (code, words: Buffer) => {
       clearTimeout(this.timer)
@@ -195,10 +196,16 @@ export class KeptLink {
   }
 
   private shut(code: number, reason: string, graceMs: number): void {
-    const { socket } = this.options
+    this.endWithin(graceMs)
+    this.options.socket.close(code, cleanReason(reason))
+  }
+
+  /** Whoever closes later gives no more time: a peer that was expelled is read no further, and its answer never comes. */
+  private endWithin(graceMs: number): void {
+    if (graceMs >= this.graceMs) return
+    this.graceMs = graceMs
     clearTimeout(this.timer)
-    this.timer = setTimeout(() => socket.terminate(), graceMs)
-    socket.close(code, cleanReason(reason))
+    this.timer = setTimeout(() => this.options.socket.terminate(), graceMs)
   }
 
   private finish(reason: string | null): void {

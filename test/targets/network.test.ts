@@ -97,6 +97,16 @@ function maskFrame(opcode: number, payload: Uint8Array): Buffer {
 }
 const BINARY = 2, PING = 9
 
+/** A link to a peer that reads nothing unless it is told to; its first frame waits. */
+async function deafPair(place: Place): Promise<{ socket: Socket; link: Link }> {
+  const { socket } = await bare(place.port)
+  const coming = place.next()
+  socket.write(maskFrame(BINARY, bytes(1)))
+  const link = await coming
+  link.admit()
+  return { socket, link }
+}
+
 test('frames pass whole, in order, both ways; the end comes after them, with its reason on both sides', async () => {
   const place = await listen()
   const [near, far] = await pair(place)
@@ -232,11 +242,7 @@ test('a greeting is short: what is longer is not held', async () => {
 
 test('a peer that does not read is closed once a few frames wait for it', async () => {
   const place = await listen()
-  const { socket } = await bare(place.port)
-  const coming = place.next()
-  socket.write(maskFrame(BINARY, bytes(1)))
-  const link = await coming
-  link.admit()
+  const { socket, link } = await deafPair(place)
   assert.equal(await link.receive(), bytes(1))
   const ended = link.receive()
   let sent = 0, over = false
@@ -252,13 +258,25 @@ test('a peer that does not read is closed once a few frames wait for it', async 
   socket.destroy()
 })
 
+test('a peer that was expelled gets no more time when its link is closed too', async () => {
+  const place = await listen()
+  const { socket, link } = await deafPair(place)
+  socket.resume()
+  const ended = once(socket, 'close')
+  socket.write(Buffer.concat(Array.from({ length: 64 }, () => maskFrame(BINARY, bytes(1)))))
+  // This thread computes while the other expels: it closes what it does not know to be over.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
+  assert.is(link.why(), null)
+  const beginMs = Date.now()
+  link.close('refused as well')
+  await ended
+  // A link that closes in good order has 30 s.
+  assert.ok(Date.now() - beginMs < 20_000)
+})
+
 test('pings of a peer that reads no pong are not answered without end', async () => {
   const place = await listen()
-  const { socket } = await bare(place.port)
-  const coming = place.next()
-  socket.write(maskFrame(BINARY, bytes(1)))
-  const link = await coming
-  link.admit()
+  const { socket, link } = await deafPair(place)
   const before = process.memoryUsage().rss
   const pings = Buffer.concat(Array.from({ length: 4096 }, () => maskFrame(PING, bytes(125))))
   // 64 MB of pongs, were each of them answered.

@@ -29,7 +29,7 @@ export class Guest {
 
   /** Listens for the next frame from here on, so that the end of the link is noticed in the meantime. */
   listen(): Promise<Uint8Array | null> {
-    this.next ??= this.channel.receive().catch(() => null).then((bytes) => {
+    this.next ??= this.channel.receive().then((bytes) => {
       this.gone ||= bytes === null
       return bytes
     })
