@@ -17,7 +17,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ['data'],
   ['model'],
   ['split'],
-  ['federation'],
+  ['federation', 'network'],
   ['forecast', 'bench', 'report', 'simulation', 'conformance'],
   ['program'],
 ]

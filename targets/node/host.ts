@@ -4,7 +4,6 @@ import { close, constants, fchmod, fstat, fstatSync, fsync, open, read, readFile
 import { appendFile, mkdir, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { availableParallelism, cpus, homedir, totalmem } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -12,7 +11,6 @@ import type { MessagePort } from 'node:worker_threads'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
-import type { Clock } from '../../runtime/host/clock.ts'
 import type { Engine } from '../../runtime/host/engine.ts'
 import type { Access, ByteSource, FileKind, Files } from '../../runtime/host/files.ts'
 import type { Link } from '../../runtime/host/network.ts'
@@ -21,18 +19,8 @@ import type { ThreadJob } from '../../runtime/kernel/load.ts'
 import type { ProgramHost } from '../../runtime/program/host.ts'
 import type { Service } from '../../runtime/program/service.ts'
 import { ADMIT_NOTHING, createInbox } from '../../runtime/split/link.ts'
+import { clock } from './clock.ts'
 import { holdName } from './hold.ts'
-
-/** One clock for all threads and processes of a machine. */
-const clock: Clock = {
-  now: () => performance.timeOrigin + performance.now(),
-  // Twice: the first may come before anything is read of what has arrived while this thread computed.
-  turn: () => new Promise((resolve) => { setImmediate(() => setImmediate(resolve)) }),
-  after(ms, done) {
-    const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1))
-    return () => clearTimeout(timer)
-  },
-}
 
 /** What runs this program: Deno and Bun give Node's version beside their own. */
 export function nameEngine(versions: Readonly<Record<string, string | undefined>>): Pick<Engine, 'name' | 'version'> {

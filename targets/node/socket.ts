@@ -1,184 +1,41 @@
 /** Node's network port: WebSockets, a frame in each binary message, kept by a thread of their own (io.ts). */
 import { Worker } from 'node:worker_threads'
-import type { Link, Listener, Network, NoLink } from '../../runtime/host/network.ts'
-import type { Inbox } from '../../runtime/split/link.ts'
-import { createInbox } from '../../runtime/split/link.ts'
+import type { Network } from '../../runtime/host/network.ts'
+import type { FromSockets } from '../../runtime/network/message.ts'
+import { NetworkPort } from '../../runtime/network/port.ts'
+import { clock } from './clock.ts'
 import { findAsset } from './host.ts'
-import type { FromIo, ToIo } from './io.message.ts'
-import { FINISH_MS } from './io.message.ts'
 
-/** Beyond the time that links have to close. */
-const FINISH_SPARE_MS = 1000
+type Open = { port: NetworkPort; worker: Worker }
 
-type Listening = { attend(link: Link): void; tell(line: string): void; settle(result: Listener | Error): void; fail(error: Error): void }
-type Known = { link: Link; inbox: Inbox; end(reason: string | null, miss?: NoLink): void; settle?(link: Link | NoLink): void }
+let sockets: Open | undefined
 
-/** This process's thread of sockets, as the thread that computes sees it. */
-class Sockets {
-  private readonly worker = new Worker(findAsset('io.js'))
-  private readonly listeners = new Map<number, Listening>()
-  private readonly links = new Map<number, Known>()
-  private readonly stalls: ((ms: number) => void)[] = []
-  private readonly finished = new Set<() => void>()
-  private failure: Error | null = null
-  private nextListener = 0
-  private nextLink = 0
-
-  constructor() {
-    this.worker.on('message', (message: FromIo) => this.take(message))
-    this.worker.on('error', (error) => this.fail(error))
-    this.worker.on('exit', () => this.fail(new Error('the thread of the sockets has ended')))
-  }
-
-  private post(message: ToIo, transfer: ArrayBuffer[] = []): void {
-    this.worker.postMessage(message, transfer)
-  }
-
-  private take(message: FromIo): void {
-    if (message.kind === 'frame') this.links.get(message.link)?.inbox.push(message.frame)
-    else if (message.kind === 'open') this.takeLink(message.link, message.listener)
-    else if (message.kind === 'ended') this.links.get(message.link)?.end(message.reason)
-    else if (message.kind === 'missed') this.links.get(message.link)?.end(null, message.why)
-    else if (message.kind === 'stalled') this.stalls.shift()?.(message.ms)
-    else if (message.kind === 'finished') for (const done of this.finished) done()
-    else this.takePlace(message)
-  }
-
-  private takePlace(message: Extract<FromIo, { listener: number; kind: 'listening' | 'unlistened' | 'told' }>): void {
-    const { listener } = message
-    const listening = this.listeners.get(listener)
-    if (message.kind === 'told') listening?.tell(message.line)
-    else if (message.kind === 'unlistened') {
-      listening?.settle(Object.assign(new Error(message.code), { code: message.code }))
-      this.listeners.delete(listener)
-    } else {
-      const failed = new Promise<never>((_, reject) => { if (listening) listening.fail = reject })
-      failed.catch(() => {})
-      const close = () => {
-        this.listeners.delete(listener)
-        this.post({ kind: 'unlisten', listener })
-      }
-      listening?.settle({ address: message.address, elsewhere: message.elsewhere, failed, close })
-    }
-  }
-
-  /** A dialled link is known; one that has come is attended once what is behind it has been taken in: it may have ended by then. */
-  private takeLink(number: number, listener: number | null): void {
-    if (listener === null) {
-      const known = this.links.get(number)
-      known?.settle?.(known.link)
-      return
-    }
-    const { link } = this.know(number)
-    setImmediate(() => {
-      if (this.links.has(number)) this.listeners.get(listener)?.attend(link)
-    })
-  }
-
-  private know(number: number): Known {
-    // What is sent beyond its credit ends the link where it comes in.
-    const inbox = createInbox(() => {})
-    let why: string | null = null
-    const end = (reason: string | null, miss: NoLink = { miss: 'unreachable', said: reason ?? '' }) => {
-      why = reason
-      const { settle } = this.links.get(number) ?? {}
-      this.links.delete(number)
-      inbox.finish()
-      settle?.(miss)
-    }
-    const link: Link = {
-      send: (frame) => {
-        const own = frame.byteLength === frame.buffer.byteLength ? frame : frame.slice()
-        if (this.links.has(number)) this.post({ kind: 'send', link: number, frame: own }, [own.buffer as ArrayBuffer])
-      },
-      receive: async () => {
-        const frame = await inbox.receive()
-        if (frame) this.post({ kind: 'take', link: number })
-        return frame
-      },
-      admit: () => this.post({ kind: 'admit', link: number }),
-      close: (reason = '') => {
-        if (!this.links.has(number)) return
-        this.post({ kind: 'close', link: number, reason })
-        end(null)
-      },
-      why: () => why,
-    }
-    const known: Known = { link, inbox, end }
-    this.links.set(number, known)
-    return known
-  }
-
-  listen: Network['listen'] = ({ attend, tell, ...options }) => new Promise((resolve, reject) => {
-    if (this.failure) throw this.failure
-    const listener = this.nextListener++
-    const settle = (result: Listener | Error) => (result instanceof Error ? reject(result) : resolve(result))
-    this.listeners.set(listener, { attend, tell, settle, fail: () => {} })
-    this.post({ kind: 'listen', listener, options })
-  })
-
-  dial: Network['dial'] = (url, options) => new Promise((resolve) => {
-    if (this.failure) throw this.failure
-    const number = this.nextLink
-    this.nextLink += 2
-    this.know(number).settle = resolve
-    this.post({ kind: 'dial', link: number, url, options })
-  })
-
-  /** A thread that ends by itself ends the program with its error: nothing comes in any more. */
-  private fail(error: Error): void {
-    this.failure ??= error
-    for (const { settle, fail } of this.listeners.values()) {
-      settle(error)
-      fail(error)
-    }
-    this.listeners.clear()
-    for (const { end } of [...this.links.values()]) end(error.message)
-    for (const done of this.finished) done()
-  }
-
-  /** Begins to measure how long the thread of the sockets is held up; the function gives the longest time since, in milliseconds. */
-  watch(): () => Promise<number> {
-    this.post({ kind: 'watch' })
-    return () => new Promise((resolve) => {
-      this.stalls.push(resolve)
-      this.post({ kind: 'stall' })
-    })
-  }
-
-  /** Writes what is queued, closes all links, and ends the thread. */
-  async finish(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    await new Promise<void>((resolve) => {
-      this.finished.add(resolve)
-      timer = setTimeout(resolve, FINISH_MS + FINISH_SPARE_MS)
-      this.post({ kind: 'finish' })
-    })
-    clearTimeout(timer)
-    this.worker.removeAllListeners()
-    await this.worker.terminate()
-  }
+function openSockets(): Open {
+  if (sockets) return sockets
+  const worker = new Worker(findAsset('io.js'))
+  const port = new NetworkPort({ clock, post: (message, transfer) => worker.postMessage(message, transfer) })
+  worker.on('message', (message: FromSockets) => port.take(message))
+  worker.on('error', (error) => port.fail(error))
+  worker.on('exit', () => port.fail(new Error('the thread of the sockets has ended')))
+  return (sockets = { port, worker })
 }
 
-let sockets: Sockets | undefined
-
-function openSockets(): Sockets {
-  return (sockets ??= new Sockets())
-}
-
-/** As Sockets.watch. */
+/** As NetworkPort.watch. */
 export function watchSockets(): () => Promise<number> {
-  return openSockets().watch()
+  return openSockets().port.watch()
 }
 
 /** Ends what this process has open; frames that were sent before are written first. */
 export async function closeSockets(): Promise<void> {
   const open = sockets
   sockets = undefined
-  await open?.finish()
+  if (!open) return
+  await open.port.finish()
+  open.worker.removeAllListeners()
+  await open.worker.terminate()
 }
 
 export const network: Network = {
-  listen: (options) => openSockets().listen(options),
-  dial: (url, options) => openSockets().dial(url, options),
+  listen: (options) => openSockets().port.listen(options),
+  dial: (url, options) => openSockets().port.dial(url, options),
 }

@@ -1,18 +1,19 @@
 /** Who may connect: bounds on connections that are no admitted link yet, by address and in all, and which upgrades are refused. */
-import type { IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
-import { SPARE_IN_ALL, SPARE_PER_ADDRESS } from './io.message.ts'
+import { SPARE_IN_ALL, SPARE_PER_ADDRESS } from './limits.ts'
+import type { Upgrade } from './socket.ts'
 
-const MAPPED = '::ffff:'
+/** An address of IPv4 as one of IPv6 (RFC 4291, section 2.5.5.2). */
+const MAPPED = /^::ffff:(?=\d+(?:\.\d+){3}$)/
+const IPV4 = /^\d+(?:\.\d+){3}$/
 /** What one subscriber of IPv6 is given: 64 bits. */
 const PREFIX_GROUPS = 4
 const GROUPS = 8
 
 /** One name for all addresses that one machine is likely to have. */
 export function placeOf(address: string): string {
-  if (isIP(address) !== 6) return address
-  if (address.startsWith(MAPPED) && isIP(address.slice(MAPPED.length)) === 4) return address.slice(MAPPED.length)
-  const [head, tail] = address.replace(/%.*$/, '').split('::').map((part) => (part === '' ? [] : part.split(':')))
+  const name = address.replace(MAPPED, '')
+  if (!name.includes(':')) return name
+  const [head, tail] = name.replace(/%.*$/, '').split('::').map((part) => (part === '' ? [] : part.split(':')))
   const zeros = tail === undefined ? 0 : GROUPS - head.length - tail.length
   return [...head, ...new Array<string>(Math.max(0, zeros)).fill('0'), ...(tail ?? [])].slice(0, PREFIX_GROUPS).join(':').concat('::/64')
 }
@@ -55,16 +56,16 @@ export class Strangers {
   }
 }
 
-/** A name that an address of this machine can't be given from outside, as a page's own name can. */
+/** A name that an address of this machine can't be given from outside, as a page's own name can. As URLs write them. */
 function isFixed(hostname: string): boolean {
-  return hostname === 'localhost' || isIP(hostname.replace(/^\[(.*)\]$/, '$1')) !== 0
+  return hostname === 'localhost' || hostname.startsWith('[') || IPV4.test(hostname)
 }
 
 /**
  * The status that refuses an upgrade, or null. A page of another origin may open sockets wherever it likes; so may one whose
  * name has been turned to this machine, and it then names itself in Host too: a name counts only where a certificate holds it.
  */
-export function judgeUpgrade({ url = '', headers: { origin, host = '' } }: Pick<IncomingMessage, 'url' | 'headers'>, secure: boolean): 403 | 404 | null {
+export function judgeUpgrade({ url = '', headers: { origin, host = '' } }: Upgrade, secure: boolean): 403 | 404 | null {
   if (url.replace(/\?.*$/s, '') !== '/') return 404
   if (origin === undefined) return null
   const own = `http${secure ? 's' : ''}://${host}`

@@ -2,6 +2,8 @@
  * The clock of a greeting: runs while the peer lets us wait, rests while it waits for us, ends when it is admitted. So a
  * thread that computes for minutes is nobody's delay but its own, and bytes that drip in don't stop it.
  */
+import type { Clock } from '../host/clock.ts'
+
 export class Greeting {
   over = false
   /** Called once, when the peer's time is up. */
@@ -9,9 +11,11 @@ export class Greeting {
   readonly ms: number
   private leftMs: number
   private sinceMs: number | null = null
-  private timer: NodeJS.Timeout | undefined
+  private cancel = (): void => {}
+  private readonly clock: Clock
 
-  constructor(ms: number, late: () => void) {
+  constructor(clock: Clock, ms: number, late: () => void) {
+    this.clock = clock
     this.ms = this.leftMs = ms
     this.late = late
   }
@@ -19,18 +23,18 @@ export class Greeting {
   /** The peer's turn. */
   run(): void {
     if (this.over || this.sinceMs !== null) return
-    this.sinceMs = performance.now()
-    this.timer = setTimeout(() => {
+    this.sinceMs = this.clock.now()
+    this.cancel = this.clock.after(this.leftMs, () => {
       this.end()
       this.late()
-    }, this.leftMs)
+    })
   }
 
   /** Ours. */
   rest(): void {
     if (this.sinceMs === null) return
-    clearTimeout(this.timer)
-    this.leftMs = Math.max(0, this.leftMs - (performance.now() - this.sinceMs))
+    this.cancel()
+    this.leftMs = Math.max(0, this.leftMs - (this.clock.now() - this.sinceMs))
     this.sinceMs = null
   }
 
