@@ -24,7 +24,7 @@ export type Socket = {
   send(frame: Uint8Array, written: () => void): void
   ping(payload?: Uint8Array): void
   pong(payload: Uint8Array, written: () => void): void
-  /** Writes what is queued, then a closing frame, and waits for the peer's. */
+  /** Writes what is queued, then a closing frame, and waits for the peer's; nothing where it closes already. */
   close(code: number, reason: string): void
   /** Ends it at once. */
   terminate(): void
