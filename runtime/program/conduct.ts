@@ -19,6 +19,7 @@ import type { Admission } from '../split/server/admission.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import { moveRunAside } from './earlier.ts'
 import { describeFailure } from './failure.ts'
+import { tryWriting } from './files.ts'
 import type { ProgramHost } from './host.ts'
 import type { Place } from './journal.ts'
 import { Journal } from './journal.ts'
@@ -115,6 +116,7 @@ export async function claimOut(
   { files }: ProgramHost, { out, resume }: Prepared['settings'], places: readonly string[],
 ): Promise<Place['claim']> {
   let claimed = false
+  await tryWriting(files, out)
   for (const place of places) if (resume && await openRounds(files, joinPath(place, 'checkpoint'), 1).read()) claimed = true
   return async () => {
     if (claimed) return null

@@ -78,6 +78,18 @@ async function replace(files: Files, path: string): Promise<void> {
   await files.syncDirectory(parentOf(path))
 }
 
+/** Refuses a directory in which nothing could be saved later, before hours of work are; it is made where it is not there. */
+export async function tryWriting(files: Files, directory: string): Promise<void> {
+  const trial = joinPath(directory, 'trial')
+  try {
+    await writeAside(files, trial, '', 'owner')
+    await files.remove(aside(trial))
+  } catch (error) {
+    if (error instanceof KerfError) throw error
+    refuse('file-write', directory, 'a directory in which files can be saved', codeOf(error) ?? String(error))
+  }
+}
+
 export type SaveOptions = {
   /** Told once all are written aside, before the first is in its place. */
   whole?: () => void | Promise<void>

@@ -89,7 +89,7 @@ test('no permission to read or to write', async () => {
   const unread = await asUser(['train', ...flagsOf({ ...BASE, data: closed, out: join(at, 'x') })])
   expectLine(unread, /closed\.txt: expected a file that may be read, got "no permission"$/, 2)
   const unwritten = await asUser(['train', ...flagsOf({ ...BASE, out: join(shut, 'out') })])
-  expectLine(unwritten, /expected room and permission to write; .*, got "EACCES"$/)
+  expectLine(unwritten, /shut\/out: expected a directory in which files can be saved, got "EACCES"$/)
 })
 
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
