@@ -5,6 +5,7 @@
  * or refused with the line that is wrong: a row dropped in silence would shift every device's share of the data.
  */
 import { refuse } from '../error.ts'
+import { findRepeatedKey } from '../text/keys.ts'
 import type { Line } from '../text/lines.ts'
 import { refuseNul, splitLines } from '../text/lines.ts'
 import type { Label } from './labels.ts'
@@ -53,11 +54,14 @@ function rowOf(at: string, value: unknown, shown: string): Row {
 }
 
 function parseJson(at: string, text: string, expected: string): unknown {
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch {
     return refuse('dataset-json', at, expected, text)
   }
+  const repeated = findRepeatedKey(text)
+  return repeated === null ? value : refuse('dataset-json', at, 'each key once in an object', repeated)
 }
 
 function parseJsonLines(name: string, text: string): Row[] {

@@ -36,7 +36,10 @@ function scanFlags(table: FlagTable, args: readonly string[], wordsMax: number):
     const flag = Object.hasOwn(known, name) ? known[name] : undefined
     if (!flag) return refuse('flag-unknown', written, 'one of the flags that --help lists', written)
     if (flag.value === undefined && inline !== undefined) refuse('flag-value', written, 'no value', inline)
-    values[name] = flag.value === undefined ? true : takeValue(written, inline ?? args[++index], inline !== undefined)
+    const value = flag.value === undefined ? true : takeValue(written, inline ?? args[++index], inline !== undefined)
+    // The one before it would be passed over.
+    if ((values[name] ?? value) !== value) return refuse('flag-twice', written, 'one value', `${values[name]} and ${value}`)
+    values[name] = value
   }
   if (words.length > wordsMax) refuse('flag-extra', 'command', `at most ${wordsMax} words beside the flags`, words.join(' '))
   return { values, words }
@@ -44,7 +47,7 @@ function scanFlags(table: FlagTable, args: readonly string[], wordsMax: number):
 
 /**
  * `--name value`, `--name=value`, `-h`, and words beside them; `--` ends the flags. Refuses `flag-unknown`, `flag-value`,
- * `flag-missing`, `flag-extra`.
+ * `flag-missing`, `flag-twice`, `flag-extra`.
  */
 export function parseFlags(table: FlagTable, args: readonly string[], wordsMax: number): Flags {
   const { values, words } = scanFlags(table, args, wordsMax)

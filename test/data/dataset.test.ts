@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { existsSync, readFileSync } from 'node:fs'
 import { parseDataset, tokenizeDataset } from '../../runtime/data/dataset.ts'
 import type { DatasetOptions } from '../../runtime/data/dataset.ts'
+import { parseRows } from '../../runtime/data/rows.ts'
 import { TEXT_CHARS_MAX, createTokenizer } from '../../runtime/data/tokens.ts'
 import { refusal } from '../refusal.ts'
 import { skipTest } from '../skip.ts'
@@ -102,6 +103,12 @@ test('an error in JSONL names the file and the line', () => {
   for (const label of ['null', 'true', '["x"]', '{}']) {
     refused('d.jsonl', `${good}{"text":"a","label":${label}}`, 'dataset-label', 'd.jsonl:2.label')
   }
+  for (const twice of ['"label":"a","label":"b"', '"label":"a","label":"a"', '"label":"a","\\u006cabel":"b"', '"label":"a","of":[{"label":1,"label":2}]']) {
+    refused('d.jsonl', `${good}{"text":"a",${twice}}`, 'dataset-json', 'd.jsonl:2: expected each key once in an object, got "label"')
+  }
+  refused('d.json', '[{"text":"a","text":"b","label":"x"}]', 'dataset-json', 'd.json: expected each key once in an object, got "text"')
+  const apart = '{"text":"\\"label\\": {[,","label":"x","of":[{"label":1},{"label":2}, "a"]}\n'
+  assert.is(parseRows('d.jsonl', apart + good).rows.length, 2)
   refused('d.jsonl', `${good}{"text":" ","label":"x"}`, 'dataset-text', 'd.jsonl:2')
   refused('d.jsonl', `${good}\n${good}`, 'dataset-line', 'd.jsonl:2')
 })

@@ -61,7 +61,7 @@ test('defaults, switches and what is left open', () => {
   assert.is(read(['resume'], '--resume').resume, true)
   assert.is(read(['scheme'], '--scheme', 'all').scheme, 'all')
   assert.equal(read(['targets'], '--targets', 'value,query').targets, ['query', 'value'])
-  assert.is(read(['batch'], '--batch', '3', '--batch=4').batch, 4)
+  assert.is(read(['batch'], '--batch=4').batch, 4)
 })
 
 test('an object is held to the same ranges, and named as it came', () => {
@@ -128,11 +128,13 @@ test('flags are read as people write them', () => {
   assert.is(values('--steps=a=b\nc').values.steps, 'a=b\nc')
   assert.is(values('--lr', '-1').values.lr, '-1')
   assert.is(values('-h').values.help, true)
+  assert.equal(values('--json', '--json', '--steps', '3', '--steps', '3').values, { steps: '3', json: true, lr: '1' })
   assert.equal(values('-').words, ['-'])
   const cases: [string[], string][] = [
     [['-x'], '-x: expected one of the flags that --help lists, got "-x"'], [['--constructor'], '--constructor: expected one of the flags'],
     [['--'.concat('x=1')], '--x: expected one of the flags'], [['--json=1'], '--json: expected no value, got "1"'],
     [['--steps'], '--steps: expected a value, got "none"'], [['--steps', '--json'], '--steps: expected a value, got "--json"'],
+    [['--steps', '3', '--steps=4'], '--steps: expected one value, got "3 and 4"'],
     [['a', 'b', 'c'], 'command: expected at most 2 words beside the flags, got "a b c"'],
   ]
   for (const [args, message] of cases) assert.ok(refusal(() => values(...args)).message.startsWith(message), args.join(' '))
