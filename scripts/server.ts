@@ -27,7 +27,7 @@ import type { Contract } from '../runtime/split/contract.ts'
 import { optimizerOf } from '../runtime/split/contract.ts'
 import { runDevice } from '../runtime/split/device.ts'
 import type { Half } from '../runtime/split/half.ts'
-import { openStageHalf } from '../runtime/split/half.stage.ts'
+import { numericsOf, openStageHalf } from '../runtime/split/half.stage.ts'
 import type { Link } from '../runtime/host/network.ts'
 import { createLinkPair } from '../runtime/split/link.ts'
 import { formatColumns } from '../runtime/text/columns.ts'
@@ -59,6 +59,7 @@ async function openIdleHalf(kernel: Kernel, spec: StageSpec): Promise<Half> {
   const span = { beginMs: 0, endMs: 0 }
   let begin = 0, count = 0
   return {
+    numerics: numericsOf(kernel.build, spec),
     async forward(input) {
       begin = input.begin
       count = input.offsets[input.offsets.length - 1] * spec.config.hiddenSize

@@ -1,5 +1,6 @@
 /** Labelled texts with their labels' indices, and as tokens. */
 import { refuse } from '../error.ts'
+import type { Crc32c } from '../wire/frame.ts'
 import { checkLabels, labelFinder, listLabels } from './labels.ts'
 import type { DatasetFormat, Rows } from './rows.ts'
 import { namesOf, parseRows } from './rows.ts'
@@ -92,4 +93,16 @@ export function countLabels(labels: Int32Array, count: number): number[] {
   const counts = new Array<number>(count).fill(0)
   for (const label of labels) counts[label]++
   return counts
+}
+
+/** CRC32C of every text's length and tokens, then of the labels: equal only for the same samples in the same order. */
+export function checksumData(crc32c: Crc32c, { sequences, labels }: TokenizedDataset): number {
+  const parts = [...sequences.flatMap((sequence) => [Int32Array.of(sequence.length), sequence]), labels]
+  const words = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    words.set(part, at)
+    at += part.length
+  }
+  return crc32c(new Uint8Array(words.buffer)) >>> 0
 }

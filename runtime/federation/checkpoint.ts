@@ -1,12 +1,18 @@
 /**
  * A run's state after whole rounds, as one safetensors file: the full set that the
  * interval began from, and, within an interval, each client's full set with moments.
+ * With it stands all that decides the run's bits, the server's part and each device's,
+ * so that it goes on as it began or not at all.
  */
 import { refuse } from '../error.ts'
+import { asObject } from '../object.ts'
 import type { Layout } from '../model/layout.ts'
 import type { SetState } from '../model/optimizer.ts'
 import type { Contract } from '../split/contract.ts'
 import { schemeOf } from '../split/scheme.ts'
+import type { Brought } from '../split/share.ts'
+import { readBrought } from '../split/share.ts'
+import { decodeUtf8 } from '../text/utf8.ts'
 import type { Crc32c } from '../wire/frame.ts'
 import type { TensorInput } from '../wire/safetensors.ts'
 import { decodeSafetensors, encodeSafetensors } from '../wire/safetensors.ts'
@@ -36,10 +42,19 @@ export function stepsDone({ step, turn }: Pick<Checkpoint, 'step' | 'turn'>, con
   return client < turn ? Math.min(boundary + interval, steps) : boundary
 }
 
-/** `contract` is kept with it, so that another run's checkpoint is refused; the metadata's `crc` is of the same file without it. */
-export function encodeCheckpoint({ step, turn, base, states, shared }: Checkpoint, contract: string, crc32c: Crc32c): Uint8Array {
-  const tensors = [floatTensor('base', base)]
-  const metadata: Record<string, string> = { contract, step: String(step), turn: String(turn), clients: [...states.keys()].join(',') }
+/** All that decides the bits of a run: its own record as JSON, and for each client what its device brings. */
+export type Deciding = { kept: string; brought: readonly Brought[] }
+
+/** Bytes of JSON: a header has no room for the label counts of many devices. */
+function broughtTensor(brought: readonly Brought[]): TensorInput {
+  const data = new TextEncoder().encode(JSON.stringify(brought))
+  return { name: 'brought', dtype: 'U8', shape: [data.length], data }
+}
+
+/** The metadata's `crc` is of the same file without it. */
+export function encodeCheckpoint({ step, turn, base, states, shared }: Checkpoint, { kept, brought }: Deciding, crc32c: Crc32c): Uint8Array {
+  const tensors = [floatTensor('base', base), broughtTensor(brought)]
+  const metadata: Record<string, string> = { contract: kept, step: String(step), turn: String(turn), clients: [...states.keys()].join(',') }
   const add = (owner: string, state: SetState) => {
     for (const part of VECTORS) tensors.push(floatTensor(`${owner}.${part}`, state[part]))
     metadata[`power1.${owner}`] = String(state.power1)
@@ -63,13 +78,39 @@ function expectContract(kept: string | undefined, contract: string, field: strin
   refuse('checkpoint-run', `${field}.${name}`, `${JSON.stringify(now[name ?? ''])} as in this call`, JSON.stringify(before[name ?? '']))
 }
 
-/** Refuses a damaged file, or one of a run with another contract, by name. */
-export function decodeCheckpoint(bytes: Uint8Array, layout: Layout, contract: string, field: string, crc32c: Crc32c): Checkpoint {
+/** What each client brings; a checkpoint that does not say it can't be held to it. Refuses `checkpoint-run`, `checkpoint-brought`. */
+function decodeBrought(tensor: TensorInput | undefined, contract: Contract, field: string): Brought[] {
+  if (!tensor) return refuse('checkpoint-run', field, 'what each device brings to the run', 'none, as Kerf wrote it before it kept that')
+  if (tensor.dtype !== 'U8') refuse('checkpoint-brought', field, 'U8', tensor.dtype)
+  const list = parseList(decodeUtf8(tensor.data, field), field)
+  const clients = contract.cuts.length
+  if (list.length !== clients) refuse('checkpoint-brought', field, `what ${clients} devices bring`, `${list.length}`)
+  return list.map((fields, client) => readBrought(asObject(fields, `${field}.${client}`), contract, 'checkpoint-brought', `${field}.${client}`))
+}
+
+function parseList(text: string, field: string): readonly unknown[] {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (Array.isArray(value)) return value
+  } catch {
+    // Refused below.
+  }
+  return refuse('checkpoint-brought', field, 'a JSON list', text)
+}
+
+/** Another run's file is refused as well as a damaged one: `kept` is this call's. */
+export type Expected = { kept: string; contract: Contract }
+
+/** What each client brings beside it. Refuses a damaged file, or one of a run with other settings, by name. */
+export function decodeCheckpoint(
+  bytes: Uint8Array, layout: Layout, { kept, contract }: Expected, field: string, crc32c: Crc32c,
+): Checkpoint & Pick<Deciding, 'brought'> {
   const { tensors, metadata } = decodeSafetensors(bytes, field)
   const { crc = 'none', ...own } = metadata
   const found = checksum([...tensors.values()], own, crc32c)
   if (crc !== found) refuse('checkpoint-crc', `${field}.crc`, found, crc)
-  expectContract(metadata.contract, contract, field)
+  expectContract(metadata.contract, kept, field)
+  const brought = decodeBrought(tensors.get('brought'), contract, `${field}.brought`)
   const vector = (name: string, count: number): Float32Array => {
     const tensor = tensors.get(name)
     if (tensor?.dtype !== 'F32' || tensor.shape.length !== 1 || tensor.shape[0] !== count) {
@@ -89,5 +130,5 @@ export function decodeCheckpoint(bytes: Uint8Array, layout: Layout, contract: st
   const states = new Map(clients.map((client): [number, SetState] => [client, state(`client.${client}`, layout.count)]))
   // The server's blocks are the upper part of the layout; its stage refuses another number of them.
   const shared = tensors.has('shared.params') ? state('shared', tensors.get('shared.params')!.shape[0]) : null
-  return { step: number('step'), turn: number('turn'), base: vector('base', layout.count), states, shared }
+  return { step: number('step'), turn: number('turn'), base: vector('base', layout.count), states, shared, brought }
 }

@@ -7,7 +7,7 @@ import { measureStage } from '../model/budget.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { StageOptions, StageSpec } from '../model/plan.ts'
-import type { Contract, Share } from '../split/contract.ts'
+import type { Contract } from '../split/contract.ts'
 import type { Half } from '../split/half.ts'
 import type { Clock } from '../host/clock.ts'
 import type { ServingLoop } from '../split/server/interval.ts'
@@ -18,6 +18,8 @@ import type { Place } from '../split/server/states.ts'
 import type { SchedulerName } from '../split/schedule.ts'
 import { chooseScheduler } from '../split/schedule.ts'
 import { schemeOf } from '../split/scheme.ts'
+import { broughtOf } from '../split/share.ts'
+import type { BatchSize } from '../split/spec.ts'
 import { deviceSpec } from '../split/spec.ts'
 import type { Span } from '../split/stats.ts'
 import type { Crc32c } from '../wire/frame.ts'
@@ -55,7 +57,7 @@ export type RunOptions = {
   openHalf(spec: StageSpec): Promise<Half>
   /** The full set to begin with. */
   initial: Float32Array
-  /** All that decides the run's bits; a checkpoint that was kept with anything else is refused by name. The contract, unless given. */
+  /** All that decides the run's bits but what devices bring; a checkpoint that was kept with anything else is refused by name. The contract, unless given. */
   kept?: Readonly<Record<string, unknown>>
   /** A checkpoint's bytes to go on from, and its file's name for errors. */
   resume?: { bytes: Uint8Array; field: string }
@@ -80,16 +82,19 @@ export function startRun(options: RunOptions): Run {
   const { contract, config, clock, crc32c, run, deadlineMs, patience, activationMax, admission, on } = options
   const layout = layoutOf(config, contract.adapter, contract.labels.length, 0, config.layers)
   const kept = JSON.stringify(options.kept ?? contract)
-  const start: Checkpoint = options.resume
-    ? decodeCheckpoint(options.resume.bytes, layout, kept, options.resume.field, crc32c)
-    : { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
+  const resumed = options.resume && decodeCheckpoint(options.resume.bytes, layout, { kept, contract }, options.resume.field, crc32c)
+  const start: Checkpoint = resumed ?? { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
   const scheduler = chooseScheduler(options.scheduler)
-  const server = new Server({ contract, config, run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, admission, on })
+  const server = new Server({
+    contract, config, run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, admission, on, brought: resumed?.brought,
+  })
 
   const conduct = async (): Promise<RunResult> => {
     const openedMs = clock.now()
     await server.door.gather(options.joinDeadlineMs)
-    const { places, halves } = await openPlaces(options, server.members.map(({ seat }) => seat.share!))
+    const shares = server.members.map(({ seat }) => seat.share!)
+    const brought = shares.map(broughtOf)
+    const { places, halves } = await openPlaces(options, shares)
     const { states, loop } = server.open(places)
     const { clip, samplesMax = Infinity, trial = async () => 0 } = options
     const average = await openAggregate(options.average, options.kernel, layout.count)
@@ -98,7 +103,7 @@ export function startRun(options: RunOptions): Run {
     const beginMs = clock.now()
     const vector = await train({
       contract, members: server.members, states, loop, merge, start, onInterval: on.interval,
-      save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, kept, crc32c), checkpoint.step),
+      save: (checkpoint) => options.save(encodeCheckpoint(checkpoint, { kept, brought }, crc32c), checkpoint.step),
     })
     const wallMs = clock.now() - beginMs
     await server.door.finish(deadlineMs)
@@ -115,24 +120,24 @@ export function startRun(options: RunOptions): Run {
  * The specifications of the server's stages: one model for all devices, with a set for
  * each (kerf) or a single one (sl, splitlora); a model for each (sfl); none (fl, central).
  */
-export function serverSpecs(config: ModelConfig, contract: Contract, shares: readonly Share[], options: StageOptions = {}): StageSpec[] {
+export function serverSpecs(config: ModelConfig, contract: Contract, sizes: readonly BatchSize[], options: StageOptions = {}): StageSpec[] {
   const { cuts, labels, adapter } = contract
   const { models, sets } = schemeOf(contract)
   if (models === 'none') return []
-  const spec = (from: number, setsFrom: readonly number[], own: readonly Share[]): StageSpec => ({
+  const spec = (from: number, setsFrom: readonly number[], own: readonly BatchSize[]): StageSpec => ({
     ...options, config, from, to: config.layers, labels: labels.length, adapter, training: 'adapters', setsFrom,
     rows: Math.max(...own.map(({ rows }) => rows)), sequences: Math.max(...own.map(({ sequences }) => sequences)),
     longest: Math.max(...own.map(({ longest }) => longest)),
   })
-  if (models === 'each') return cuts.map((cut, client) => spec(cut, [cut], [shares[client]]))
+  if (models === 'each') return cuts.map((cut, client) => spec(cut, [cut], [sizes[client]]))
   const first = Math.min(...cuts)
-  return [spec(first, sets === 'each' ? cuts : [first], shares)]
+  return [spec(first, sets === 'each' ? cuts : [first], sizes)]
 }
 
-async function openPlaces(options: RunOptions, shares: readonly Share[]): Promise<{ places: (Place | null)[]; halves: Half[] }> {
+async function openPlaces(options: RunOptions, sizes: readonly BatchSize[]): Promise<{ places: (Place | null)[]; halves: Half[] }> {
   const { contract, config } = options
   const { models, sets } = schemeOf(contract)
-  const specs = serverSpecs(config, contract, shares, options.stage)
+  const specs = serverSpecs(config, contract, sizes, options.stage)
   const halves: Half[] = []
   for (const spec of specs) halves.push(await options.openHalf(spec))
   const places = contract.cuts.map((cut, client): Place | null => {

@@ -15,8 +15,9 @@ import { planStage } from '../model/plan.ts'
 import { ADAMW, freshState } from '../model/optimizer.ts'
 import type { Work } from '../model/work.ts'
 import { countWork } from '../model/work.ts'
-import type { Contract, Share } from '../split/contract.ts'
+import type { Contract } from '../split/contract.ts'
 import { deviceLayout } from '../split/contract.ts'
+import type { BatchSize } from '../split/spec.ts'
 import { deviceSpec, fitDevice, shareThreads } from '../split/spec.ts'
 import { stateMessage } from '../split/state.ts'
 import type { SchemeName } from '../split/scheme.ts'
@@ -104,7 +105,7 @@ function accountMemory(plan: MemoryPlan): MemoryAccount {
   return { ...sums, alignment: plan.usedBytes - placed, unused: plan.bytes - plan.usedBytes, bytes: plan.bytes }
 }
 
-/** A run's contract and one client's share, as far as plans and frames depend on them. */
+/** A run's contract, as far as plans and frames depend on them. */
 function draftContract(input: ForecastInput, scheme: SchemeName): Contract {
   const { config, labels, adapter, cuts, batch, longest, codec } = input
   const interval = input.interval * stepsPerRound(scheme, cuts.length)
@@ -121,7 +122,7 @@ const NO_WORK: Work = { forward: 0, backward: 0 }
 class Forecast {
   private readonly input: ForecastInput
   private readonly contract: Contract
-  private readonly share: Share
+  private readonly size: BatchSize
   private readonly kernel: Kernel
   private readonly crc32c: Crc32c
   private readonly notes = new Set<string>()
@@ -130,7 +131,7 @@ class Forecast {
     const { batch, tokens, longest } = input
     this.input = input
     this.contract = draftContract(input, scheme)
-    this.share = { samples: batch, labelCounts: [], rows: batch * tokens, sequences: batch, longest, memoryBytes: 1 }
+    this.size = { rows: batch * tokens, sequences: batch, longest }
     this.kernel = kernel
     this.crc32c = crc32c
   }
@@ -168,11 +169,11 @@ class Forecast {
   private deviceSpec(cut: number): StageSpec {
     const { config, stage = {}, memoryBytes } = this.input
     const fit = { stage: shareThreads(stage, this.contract), memoryBytes }
-    return fitDevice(deviceSpec(config, this.contract, cut, this.share), fit, this.kernel.exports)
+    return fitDevice(deviceSpec(config, this.contract, cut, this.size), fit, this.kernel.exports)
   }
 
   private serverSpecs(cuts: readonly number[]): StageSpec[] {
-    return serverSpecs(this.input.config, { ...this.contract, cuts }, cuts.map(() => this.share), this.input.stage)
+    return serverSpecs(this.input.config, { ...this.contract, cuts }, cuts.map(() => this.size), this.input.stage)
   }
 
   private party(party: 'device' | 'server', spec: StageSpec, clients: readonly number[], shared: boolean): PartyForecast {
@@ -222,7 +223,7 @@ class Forecast {
   /** The frames that device and server send, filled with zeros. */
   private link(cut: number): LinkForecast {
     const { config, codec, batch } = this.input
-    const { rows } = this.share
+    const { rows } = this.size
     const layout = deviceLayout(config, this.contract, cut)
     const vector = new Float32Array(layout.count)
     const state = { ...freshState(vector), power1: ADAMW.beta1, power2: ADAMW.beta2 }

@@ -13,6 +13,15 @@ export { PAGE_BYTES, createMemory } from './wasm.ts'
 export const KERNEL_BUILDS = ['simd', 'scalar', 'relaxed'] as const
 export type KernelBuild = (typeof KERNEL_BUILDS)[number]
 
+/** strict: the same bits in every build and on every machine. */
+export const PROFILES = ['strict', 'fast'] as const
+export type Profile = (typeof PROFILES)[number]
+
+/** What a build really computes, whatever was asked for. */
+export function profileOf(build: KernelBuild): Profile {
+  return build === 'relaxed' ? 'fast' : 'strict'
+}
+
 /** Inner tiles of the matrix product, rows by columns, in the kernel's order. */
 export const TILES = ['4x8', '6x8', '3x12', '5x16'] as const
 export type Tile = (typeof TILES)[number]

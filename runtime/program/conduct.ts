@@ -2,7 +2,7 @@
  * A run of `kerf train` or `kerf serve` from what was prepared to its files: what is common to both transports. The
  * transport comes in as `connect`.
  */
-import type { TokenizedDataset } from '../data/dataset.ts'
+import { checksumData } from '../data/dataset.ts'
 import { KerfError } from '../error.ts'
 import type { Run } from '../federation/run.ts'
 import { startRun } from '../federation/run.ts'
@@ -13,10 +13,9 @@ import type { SchemeReport } from '../report/report.ts'
 import type { Contract } from '../split/contract.ts'
 import { optimizerOf } from '../split/contract.ts'
 import type { Half } from '../split/half.ts'
-import { openStageHalf } from '../split/half.stage.ts'
+import { numericsOf, openStageHalf } from '../split/half.stage.ts'
 import { schemeOf } from '../split/scheme.ts'
 import type { Admission } from '../split/server/admission.ts'
-import type { Crc32c } from '../wire/frame.ts'
 import { moveRunAside } from './earlier.ts'
 import { describeFailure } from './failure.ts'
 import { tryWriting } from './files.ts'
@@ -49,6 +48,7 @@ function createHalves({ workers, clock }: ProgramHost, { kernel, model, base }: 
     const job = { kernel: packKernel(kernel), modelDirectory: model.directory, checksums: base.weights }
     await ask(service.openHalf({ ...job, spec, optimizer }))
     return {
+      numerics: numericsOf(kernel.build, spec),
       forward({ activation, ...input }) {
         // What crosses must be whole buffers of its own: a view would bring all of the memory that it looks at.
         const own = activation?.slice()
@@ -71,18 +71,6 @@ function createHalves({ workers, clock }: ProgramHost, { kernel, model, base }: 
     failed,
     close: () => { for (const each of opened) each.close() },
   }
-}
-
-/** CRC32C of tokens and labels. */
-function checksumData(crc32c: Crc32c, { sequences, labels }: TokenizedDataset): number {
-  const parts = [...sequences.flatMap((sequence) => [Int32Array.of(sequence.length), sequence]), labels]
-  const words = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    words.set(part, at)
-    at += part.length
-  }
-  return crc32c(new Uint8Array(words.buffer)) >>> 0
 }
 
 /** For each client, what its activations can't exceed; nothing where none travel. */

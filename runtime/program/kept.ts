@@ -4,13 +4,14 @@
  */
 import type { AggregateName } from '../federation/aggregate.ts'
 import type { WeightFormat } from '../kernel/format.ts'
-import type { KernelBuild } from '../kernel/load.ts'
+import type { KernelBuild, Profile } from '../kernel/load.ts'
+import { profileOf } from '../kernel/load.ts'
 import type { Contract } from '../split/contract.ts'
 
 /** All of a contract but what only says how often states are kept; numerics; and what the run was given to work on. */
 export type Kept = Omit<Contract, 'checkpointEvery'> & {
   /** As the host could give it: strict where it has no fused multiply and add. */
-  profile: 'strict' | 'fast'
+  profile: Profile
   dtype: WeightFormat
   /** What a device's memory may be at most decides how it holds its weights; null: as `dtype` says. */
   memory: number | null
@@ -25,5 +26,5 @@ export type Kept = Omit<Contract, 'checkpointEvery'> & {
 export type KeptInputs = Pick<Kept, 'dtype' | 'average' | 'clip' | 'dataCrc' | 'adapterCrc'> & { build: KernelBuild; memory: number | undefined }
 
 export function keepRun({ checkpointEvery: _, ...contract }: Contract, { build, memory, ...given }: KeptInputs): Kept {
-  return { ...contract, profile: build === 'relaxed' ? 'fast' : 'strict', memory: memory ?? null, ...given }
+  return { ...contract, profile: profileOf(build), memory: memory ?? null, ...given }
 }

@@ -4,7 +4,7 @@
  */
 import { refuse } from '../error.ts'
 import { WEIGHT_FORMATS } from '../kernel/format.ts'
-import { TILES } from '../kernel/load.ts'
+import { PROFILES, TILES } from '../kernel/load.ts'
 import { LABELS_MAX } from '../data/labels.ts'
 import { THREADS_MAX } from '../model/plan.ts'
 import { PRESETS } from '../bench/presets.ts'
@@ -24,8 +24,7 @@ import {
   targets, text,
 } from './kinds.ts'
 
-/** Numeric profiles, and the strict one's builds. */
-export const PROFILES = ['strict', 'fast'] as const
+/** The strict profile's builds. */
 export const BUILDS = ['auto', 'simd', 'scalar'] as const
 
 /**

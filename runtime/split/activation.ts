@@ -2,14 +2,15 @@
 import { refuse } from '../error.ts'
 import { decodeTensor } from '../wire/codec.ts'
 import type { Frame } from '../wire/frame.ts'
-import type { Contract, Share } from './contract.ts'
+import type { Contract } from './contract.ts'
+import type { Brought } from './share.ts'
 import { integersFrom, rowsOf } from './tensors.ts'
 
 /** A ragged batch at the cut: offsets [S + 1], activation [N, C], labels [S]. */
 export type ActivationBatch = { offsets: Int32Array; activation: Float32Array; labels: Int32Array }
 
 /** What is known of a device's activations before one comes. `largest`: no value of a true one exceeds it (model/bound.ts). */
-export type ActivationLimits = { cut: number; share: Share; width: number; largest: number }
+export type ActivationLimits = { cut: number; share: Pick<Brought, 'longest' | 'labelCounts'>; width: number; largest: number }
 
 /** Refuses `activation-cut`, `activation-offsets`, `activation-labels`, `activation-range` and the codec's codes. */
 export function readActivation(

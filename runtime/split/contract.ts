@@ -52,10 +52,7 @@ export type Contract = {
 /** Characters of a device's name. */
 export const NAME_CHARS_MAX = 128
 
-/** What a device tells about its share once it has read it. */
-export type Share = { samples: number; labelCounts: readonly number[]; rows: number; sequences: number; longest: number; memoryBytes: number }
-
-const U32_MAX = 0xffffffff
+export const U32_MAX = 0xffffffff
 /** Whole numbers and their least values. What a frame's number, a seed or a checksum can't be is refused. */
 const INTEGERS = { seed: 0, steps: 1, interval: 1, checkpointEvery: 0, batch: 1, maxLength: 1, fingerprint: 0 } as const
 const SWITCHES = ['truncate', 'shuffle'] as const
@@ -126,28 +123,8 @@ export function expectSameBase(contract: Contract, { fingerprint, tokenizer, wei
   if (other) same(`model.${other.part}`, other.given, other.own)
 }
 
-const INTEGERS_OF_SHARE = ['samples', 'rows', 'sequences', 'longest', 'memoryBytes'] as const
-
-/** A share as the server reads it from a `ready`; refuses what the contract rules out before anything is planned from it. */
-export function parseShare(text: string, contract: Contract): Share {
-  const share = parseObject<Share>(text, 'share', 'ready.share')
-  for (const name of INTEGERS_OF_SHARE) {
-    if (!Number.isSafeInteger(share[name]) || share[name] < 1) refuse('share', `share.${name}`, 'a whole number of at least 1', share[name])
-  }
-  if (share.sequences > contract.batch) refuse('share', 'share.sequences', `at most ${contract.batch}`, share.sequences)
-  if (share.longest > contract.maxLength) refuse('share', 'share.longest', `at most ${contract.maxLength}`, share.longest)
-  const rowsMax = contract.batch * contract.maxLength
-  if (share.rows < share.sequences || share.rows > rowsMax) refuse('share', 'share.rows', `${share.sequences} … ${rowsMax}`, share.rows)
-  const { labelCounts, samples } = share
-  const oneEach = Array.isArray(labelCounts) && labelCounts.length === contract.labels.length
-  const counted = oneEach && labelCounts.every((count) => Number.isSafeInteger(count) && count >= 0)
-  if (!counted || labelCounts.reduce((sum, count) => sum + count, 0) !== samples) {
-    refuse('share', 'share.labelCounts', `${contract.labels.length} counts that make ${samples} samples`, JSON.stringify(labelCounts))
-  }
-  return share
-}
-
-function parseObject<T extends object>(text: string, code: string, field: string): T {
+/** Text that must be a JSON object; refuses `code` by `field`. */
+export function parseObject<T extends object>(text: string, code: string, field: string): T {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -182,12 +159,14 @@ export function stateExpectation(layout: Layout): TensorExpectation[] {
 /** Prefixes of a state's tensors: parameters, first and second moments. */
 export const STATE_PARTS = ['', 'm.', 'v.'] as const
 
-/** The activation frame: activation [N, C], offsets [S + 1], labels [S]. */
-export function activationExpectation(contract: Contract, share: Share, width: number): TensorExpectation[] {
+/** The activation frame: activation [N, C], offsets [S + 1], labels [S], of N rows and S sequences at most. */
+export function activationExpectation(
+  contract: Contract, { rows, sequences }: { rows: number; sequences: number }, width: number,
+): TensorExpectation[] {
   return [
-    ...tensorExpectation(contract.codec, 'activation', share.rows, width),
-    { name: 'offsets', dtypes: ['I32'], shape: [{ max: share.sequences + 1 }], finite: false },
-    { name: 'labels', dtypes: ['I32'], shape: [{ max: share.sequences }], finite: false },
+    ...tensorExpectation(contract.codec, 'activation', rows, width),
+    { name: 'offsets', dtypes: ['I32'], shape: [{ max: sequences + 1 }], finite: false },
+    { name: 'labels', dtypes: ['I32'], shape: [{ max: sequences }], finite: false },
   ]
 }
 

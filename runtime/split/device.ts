@@ -8,7 +8,7 @@
  */
 import { KerfError, refuse } from '../error.ts'
 import type { TokenizedDataset } from '../data/dataset.ts'
-import { countLabels } from '../data/dataset.ts'
+import { checksumData, countLabels } from '../data/dataset.ts'
 import type { LabelledBatch, Sampler } from '../data/sampler.ts'
 import { createSampler } from '../data/sampler.ts'
 import type { Clock } from '../host/clock.ts'
@@ -21,13 +21,14 @@ import { decodeTensor, encodeTensor } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import type { Crc32c, Frame, FrameType } from '../wire/frame.ts'
 import { Channel } from './channel.ts'
-import type { Contract, OwnBase, Share } from './contract.ts'
+import type { Contract, OwnBase } from './contract.ts'
 import { adapterExpectation, deviceLayout, expectSameBase, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
 import type { FinishInput, FinishOutput, ForwardOutput, Half } from './half.ts'
 import type { Link } from '../host/network.ts'
 import type { DeviceKey } from './proof.ts'
 import { NONCE_BYTES, prove } from './proof.ts'
 import { schemeOf } from './scheme.ts'
+import type { Share } from './share.ts'
 import { batchSize, deviceSpec } from './spec.ts'
 import { isStateDue, stateFrom, stateMessage } from './state.ts'
 import type { DeviceStats } from './stats.ts'
@@ -114,7 +115,7 @@ class Device {
     }
     const share: Share = {
       samples: data.sequences.length, labelCounts: countLabels(data.labels, contract.labels.length),
-      ...size, memoryBytes: (await half.memory()).bytes,
+      ...size, dataCrc: checksumData(options.crc32c, data), ...half.numerics, memoryBytes: (await half.memory()).bytes,
     }
     channel.send('ready', { metadata: { share: JSON.stringify(share) } })
     const sampler = createSampler(data, contract.batch, contract.seed, welcome.client, contract.shuffle)

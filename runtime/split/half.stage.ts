@@ -1,12 +1,13 @@
 /** A half that is a stage in the calling thread. */
 import { refuse } from '../error.ts'
-import type { Kernel } from '../kernel/load.ts'
+import type { Kernel, KernelBuild } from '../kernel/load.ts'
+import { profileOf } from '../kernel/load.ts'
 import { sumPurposes } from '../kernel/plan.ts'
 import type { Optimizer } from '../model/optimizer.ts'
 import type { StageSpec } from '../model/plan.ts'
 import { Stage } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
-import type { FinishInput, FinishOutput, Half, StepEnd } from './half.ts'
+import type { FinishInput, FinishOutput, Half, Numerics, StepEnd } from './half.ts'
 
 /** Whether the gradients of set `set` and of the input, where it has one, are finite after a backward pass. */
 function hasFiniteGradients({ kernel, plan }: Stage, set: number, dInput: Float32Array | null): boolean {
@@ -31,6 +32,11 @@ function unfinished(end: StepEnd, { plan }: Stage) {
   return { end, loss: plan.head ? NaN : null, gradient: null }
 }
 
+/** Of a stage that `build` computes. */
+export function numericsOf(build: KernelBuild, { format = 'f32' }: Pick<StageSpec, 'format'>): Numerics {
+  return { dtype: format, profile: profileOf(build) }
+}
+
 /** Opens a stage and computes in this thread. `now` as in Clock. */
 export async function openStageHalf(
   kernel: Kernel, spec: StageSpec, weights: Weights, optimizer: Optimizer, now: () => number,
@@ -41,6 +47,7 @@ export async function openStageHalf(
   /** The set of the batch that waits for its finish. */
   let pending: number | null = null
   return {
+    numerics: numericsOf(kernel.build, stage.spec),
     async forward({ set, begin, ...batch }) {
       const beginMs = now()
       pending = null

@@ -7,6 +7,8 @@
  *
  * N rows, S sequences, C width.
  */
+import type { WeightFormat } from '../kernel/format.ts'
+import type { Profile } from '../kernel/load.ts'
 import type { SetState } from '../model/optimizer.ts'
 
 /** Blocks from `begin` on, with set `set`. offsets [S + 1]; ids [N] where the half begins at the embeddings, else activation [N, C]. */
@@ -42,7 +44,12 @@ export type FinishOutput = WorkSpan & { end: StepEnd; loss: number | null; gradi
 /** `modelBytes` and `setBytes` (adapters, heads and moments of all sets) are parts of `bytes`. */
 export type HalfMemory = { bytes: number; modelBytes: number; setBytes: number }
 
+/** How the half holds frozen weights and what it computes by: with model, sets and input, all that decides its bits. */
+export type Numerics = { dtype: WeightFormat; profile: Profile }
+
 export type Half = {
+  /** Of the half as it was opened, which may be another than was asked for. */
+  readonly numerics: Numerics
   /** Throws a KerfError, before anything is computed, for a batch over the half's limits. */
   forward(input: ForwardInput): Promise<ForwardOutput>
   /** Backward, and the optimiser's update where all is finite. */

@@ -1,12 +1,13 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { existsSync, readFileSync } from 'node:fs'
-import { parseDataset, tokenizeDataset } from '../../runtime/data/dataset.ts'
+import { checksumData, parseDataset, tokenizeDataset } from '../../runtime/data/dataset.ts'
 import type { DatasetOptions } from '../../runtime/data/dataset.ts'
 import { parseRows } from '../../runtime/data/rows.ts'
 import { TEXT_CHARS_MAX, createTokenizer } from '../../runtime/data/tokens.ts'
 import { refusal } from '../refusal.ts'
 import { skipTest } from '../skip.ts'
+import { crc32c } from '../wire/crc32c.ts'
 
 const DATA = new URL('../../../shared/data/', import.meta.url)
 
@@ -167,6 +168,18 @@ test('reads 2,000 tweets in the order and with the labels of their file', () => 
   const tokenizer = createTokenizer({ vocabText: readFileSync(new URL('bert-base-uncased/vocab.txt', DATA), 'utf8') })
   const longest = Math.max(...tokenizeDataset(dataset, tokenizer, 128, false).sequences.map(({ length }) => length))
   assert.ok(longest > 60 && longest <= 87, String(longest))
+})
+
+test('the checksum of data: lengths and tokens, then labels, each 32 bits; no other data has it', () => {
+  const make = (sequences: readonly (readonly number[])[], labels: readonly number[]) => checksumData(
+    crc32c, { sequences: sequences.map((ids) => Int32Array.from(ids)), labels: Int32Array.from(labels) })
+  const bytes = Uint8Array.from([2, 7, 258, 1, 9, 0, 1].flatMap((word) => [word & 255, word >> 8, 0, 0]))
+  assert.is(make([[7, 258], [9]], [0, 1]), crc32c(bytes))
+  const all = [
+    make([[7, 258], [9]], [0, 1]), make([[7, 259], [9]], [0, 1]), make([[258, 7], [9]], [0, 1]), make([[7], [258, 9]], [0, 1]),
+    make([[9], [7, 258]], [0, 1]), make([[7, 258], [9]], [1, 0]), make([[7, 258]], [0]), make([], []),
+  ]
+  assert.is(new Set(all).size, all.length)
 })
 
 test.run()

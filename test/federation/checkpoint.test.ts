@@ -6,14 +6,22 @@ import type { Checkpoint } from '../../runtime/federation/checkpoint.ts'
 import { decodeCheckpoint, encodeCheckpoint } from '../../runtime/federation/checkpoint.ts'
 import type { SetState } from '../../runtime/model/optimizer.ts'
 import { createRandom } from '../../runtime/random.ts'
+import type { Brought } from '../../runtime/split/share.ts'
+import type { Dtype } from '../../runtime/wire/safetensors.ts'
 import { decodeSafetensors, encodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import { refusal } from '../refusal.ts'
 import { expectBits } from '../split/bits.ts'
 import { openScene, train } from '../split/harness.ts'
 import { layout, makeContract } from '../split/model.ts'
+import { STRANGE } from '../split/strange.ts'
 import { crc32c } from '../wire/crc32c.ts'
 
-const CONTRACT = JSON.stringify({ scheme: 'kerf', steps: 8 })
+const KEPT = JSON.stringify({ scheme: 'kerf', steps: 8 })
+const contract = makeContract({ cuts: [1, 2] })
+const BROUGHT: readonly Brought[] = [
+  { dataCrc: 0xffffffff, dtype: 'int8', profile: 'fast', samples: 8, labelCounts: [8, 0, 0], rows: 24, sequences: 3, longest: 8 },
+  { samples: 5, labelCounts: [1, 2, 2], rows: 9, sequences: 3, longest: 3 },
+]
 const SHARED_COUNT = 99
 
 function drawVector(seed: number, count = layout.count): Float32Array {
@@ -32,8 +40,12 @@ const SAMPLES: Readonly<Record<string, Checkpoint>> = {
   'with a shared set': { step: 7, turn: 0, base: drawVector(1), states: new Map([[1, drawState(10)]]), shared: drawState(40, SHARED_COUNT) },
 }
 
-function decode(bytes: Uint8Array, contract = CONTRACT): Checkpoint {
-  return decodeCheckpoint(bytes, layout, contract, 'round.safetensors', crc32c)
+function decode(bytes: Uint8Array, kept = KEPT): ReturnType<typeof decodeCheckpoint> {
+  return decodeCheckpoint(bytes, layout, { kept, contract }, 'round.safetensors', crc32c)
+}
+
+function encode(checkpoint: Checkpoint, brought = BROUGHT): Uint8Array {
+  return encodeCheckpoint(checkpoint, { kept: KEPT, brought }, crc32c)
 }
 
 function expectState(actual: SetState, expected: SetState, what: string): void {
@@ -44,16 +56,17 @@ function expectState(actual: SetState, expected: SetState, what: string): void {
 
 for (const [what, checkpoint] of Object.entries(SAMPLES)) {
   test(`${what}: what was put in comes out, to the last bit`, () => {
-    const bytes = encodeCheckpoint(checkpoint, CONTRACT, crc32c)
+    const bytes = encode(checkpoint)
     const back = decode(bytes)
     assert.is(back.step, checkpoint.step)
     assert.is(back.turn, checkpoint.turn)
+    assert.equal(back.brought, BROUGHT)
     expectBits(back.base, checkpoint.base)
     assert.equal([...back.states.keys()], [...checkpoint.states.keys()])
     for (const [client, state] of checkpoint.states) expectState(back.states.get(client)!, state, `client ${client}`)
     assert.is(back.shared === null, checkpoint.shared === null)
     if (checkpoint.shared) expectState(back.shared!, checkpoint.shared, 'shared')
-    assert.equal(encodeCheckpoint(back, CONTRACT, crc32c), bytes)
+    assert.equal(encode(back, back.brought), bytes)
   })
 }
 
@@ -70,7 +83,7 @@ function codeOf(call: () => unknown): string {
 }
 
 test('every byte counts: one that is turned anywhere is found', () => {
-  const bytes = encodeCheckpoint(SAMPLES['within one'], CONTRACT, crc32c)
+  const bytes = encode(SAMPLES['within one'])
   const headerEnd = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true))
   const places = [...Array(headerEnd).keys(), ...Array.from({ length: 60 }, (_, index) => headerEnd + index * 271), bytes.length - 1]
   for (const place of places) {
@@ -83,27 +96,27 @@ test('every byte counts: one that is turned anywhere is found', () => {
 })
 
 test('a file cut short, with more behind it, empty, or of another kind is refused', () => {
-  const bytes = encodeCheckpoint(SAMPLES['within one'], CONTRACT, crc32c)
+  const bytes = encode(SAMPLES['within one'])
   for (const length of [0, 7, 8, 100, bytes.length >> 1, bytes.length - 1]) assert.not.equal(codeOf(() => decode(bytes.slice(0, length))), 'none')
   assert.not.equal(codeOf(() => decode(Uint8Array.of(...bytes, 0))), 'none')
-  assert.is(codeOf(() => decode(encodeSafetensors([], { contract: CONTRACT }))), 'checkpoint-crc')
+  assert.is(codeOf(() => decode(encodeSafetensors([], { contract: KEPT }))), 'checkpoint-crc')
   assert.is(codeOf(() => decode(encodeSafetensors([], {}))), 'checkpoint-crc')
 })
 
 test('another run is refused, and the setting that differs is named', () => {
-  const bytes = encodeCheckpoint(SAMPLES['after an interval'], CONTRACT, crc32c)
+  const bytes = encode(SAMPLES['after an interval'])
   const { code, message } = refusal(() => decode(bytes, JSON.stringify({ scheme: 'kerf', steps: 9 })))
   assert.is(code, 'checkpoint-run')
   assert.match(message, /round\.safetensors\.steps: expected 9 as in this call, got "?8/)
 })
 
-type Tensors = Map<string, { dtype: 'F32'; shape: readonly number[]; data: Uint8Array }>
+type Tensors = Map<string, { dtype: Dtype; shape: readonly number[]; data: Uint8Array }>
 
 /** The same file with other tensors or metadata, its CRC put right. */
 function reseal(change: (tensors: Tensors, metadata: Record<string, string>) => void): Uint8Array {
-  const { tensors, metadata } = decodeSafetensors(encodeCheckpoint(SAMPLES['within one'], CONTRACT, crc32c))
+  const { tensors, metadata } = decodeSafetensors(encode(SAMPLES['within one']))
   const { crc: _, ...own } = metadata
-  const changed: Tensors = new Map([...tensors].map(([name, { shape, data }]) => [name, { dtype: 'F32', shape, data }]))
+  const changed: Tensors = new Map([...tensors].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, data }]))
   change(changed, own)
   const list = [...changed].map(([name, tensor]) => ({ name, ...tensor }))
   return encodeSafetensors(list, { ...own, crc: String(crc32c(encodeSafetensors(list, own))) })
@@ -117,6 +130,31 @@ test('tensors and numbers that are missing or of another form are refused by nam
   assert.is(codeOf(() => decode(reseal((_, metadata) => { delete metadata.step }))), 'checkpoint-number')
   assert.is(codeOf(() => decode(reseal((_, metadata) => { metadata['power1.client.0'] = 'x' }))), 'checkpoint-number')
   assert.is(codeOf(() => decode(reseal((_, metadata) => { metadata.clients = '0,7' }))), 'checkpoint-tensor')
+})
+
+/** The same file, which says otherwise what devices bring. */
+function resealBrought(text: string, dtype: Dtype = 'U8'): Uint8Array {
+  const data = new TextEncoder().encode(text)
+  return reseal((tensors) => { tensors.set('brought', { dtype, shape: [data.length], data }) })
+}
+
+test('what devices bring is refused by its field where it is none, of another run or missing', () => {
+  assert.is(codeOf(() => decode(resealBrought(JSON.stringify(BROUGHT)))), 'none')
+  const before = refusal(() => decode(reseal((tensors) => { tensors.delete('brought') })))
+  assert.equal([before.code, before.field], ['checkpoint-run', 'round.safetensors.brought'])
+  for (const text of ['', '[', '{}', 'null', '7', '[]', JSON.stringify(BROUGHT.slice(1)), JSON.stringify([...BROUGHT, BROUGHT[0]])]) {
+    const { code, field } = refusal(() => decode(resealBrought(text)))
+    assert.equal([code, field], ['checkpoint-brought', 'round.safetensors.brought'], text)
+  }
+  assert.is(refusal(() => decode(resealBrought(JSON.stringify(BROUGHT), 'I8'))).code, 'checkpoint-brought')
+  for (const name of Object.keys(BROUGHT[0])) {
+    for (const value of STRANGE) {
+      const { code, field } = refusal(() => decode(resealBrought(JSON.stringify([BROUGHT[0], { ...BROUGHT[0], [name]: value }]))))
+      assert.equal([code, field], ['checkpoint-brought', `round.safetensors.brought.1.${name}`], `${name}: ${JSON.stringify(value)}`)
+    }
+  }
+  assert.is(codeOf(() => decode(resealBrought('[null, null]'))), 'config-type')
+  assert.is(codeOf(() => decode(reseal((tensors) => { tensors.set('brought', { dtype: 'U8', shape: [1], data: Uint8Array.of(255) }) }))), 'text-utf8')
 })
 
 test('a resumed run begins each client where its checkpoint says', async () => {

@@ -13,7 +13,7 @@ import { crc32c } from '../wire/crc32c.ts'
 
 function read(outcome: Pick<Outcome, 'saves'>, contract: Contract): Checkpoint[] {
   return outcome.saves.map(({ step, bytes }) => {
-    const checkpoint = decodeCheckpoint(bytes, layout, JSON.stringify(contract), 'checkpoint', crc32c)
+    const checkpoint = decodeCheckpoint(bytes, layout, { kept: JSON.stringify(contract), contract }, 'checkpoint', crc32c)
     assert.is(checkpoint.step, step)
     return checkpoint
   })

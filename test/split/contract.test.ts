@@ -2,9 +2,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { clipText } from '../../runtime/error.ts'
-import { parseContract, parseShare } from '../../runtime/split/contract.ts'
+import { parseContract } from '../../runtime/split/contract.ts'
 import { refusal } from '../refusal.ts'
 import { makeContract } from './model.ts'
+import { STRANGE } from './strange.ts'
 
 const contract = makeContract()
 const read = (change: object) => parseContract(JSON.stringify({ ...contract, ...change }))
@@ -14,10 +15,6 @@ test('a contract comes back as it was', () => {
   assert.equal(read({ codec: 'int8', scheme: 'sl', partition: 'dirichlet:0.5', weightDecay: 0, checkpointEvery: 0, seed: 0 }).codec, 'int8')
 })
 
-/** What JSON can hold in the place of something else. */
-const STRANGE: readonly unknown[] = [
-  null, {}, [], '', 'x', '__proto__', -1, 0.5, 1e300, true, [null], [[]], [{}], ['__proto__'], { toString: null, valueOf: null }, { length: 3 },
-]
 /** Those of them that the field may hold. */
 const FITS: Readonly<Record<string, readonly unknown[]>> = {
   learningRate: [0.5, 1e300], weightDecay: [0.5, 1e300], truncate: [true], shuffle: [true], labels: [['__proto__']],
@@ -52,14 +49,6 @@ test('numbers past their ends', () => {
 
 test('text that is no contract', () => {
   for (const text of ['', '{', 'null', '[]', '1', '"x"', '{}', '{"__proto__":{"steps":1}}']) assert.ok(refusal(() => parseContract(text)).code)
-})
-
-test('a share of every other kind is refused by the server alike', () => {
-  const share = { samples: 2, labelCounts: [1, 1, 0], rows: 4, sequences: 2, longest: 2, memoryBytes: 1 }
-  assert.equal(parseShare(JSON.stringify(share), contract), share)
-  for (const name of Object.keys(share)) {
-    for (const value of STRANGE) assert.ok(refusal(() => parseShare(JSON.stringify({ ...share, [name]: value }), contract)).code)
-  }
 })
 
 test('a text is cut without halves of characters, and halves that came with it are told apart from none', () => {

@@ -138,6 +138,7 @@ function slowDown(half: Half): Half {
     return result
   }
   return {
+    numerics: half.numerics,
     forward: (input) => later(() => half.forward(input)),
     finish: (input) => later(() => half.finish(input)),
     read: (set) => later(() => half.read(set)),
@@ -200,8 +201,9 @@ export async function openScene(setup: Setup): Promise<Scene> {
       return joinDevice(client, options, options.link ?? connect(client, options.watch), { clock, crc32c }, provisions)
     },
     until(condition, what) {
-      const look = async () => { while (!condition()) await clock.turn() }
-      return orHang(look(), () => `${what}; ${state()}`)
+      let over = false
+      const look = async () => { while (!over && !condition()) await clock.turn() }
+      return orHang(look(), () => `${what}; ${state()}`).finally(() => { over = true })
     },
     async wait(ms) {
       const quiet = async () => {

@@ -7,14 +7,14 @@ import { PAGE_BYTES } from '../../runtime/kernel/load.ts'
 import { sumPurposes } from '../../runtime/kernel/plan.ts'
 import { layoutOf } from '../../runtime/model/layout.ts'
 import { planStage } from '../../runtime/model/plan.ts'
-import type { Share } from '../../runtime/split/contract.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
+import type { BatchSize } from '../../runtime/split/spec.ts'
 import { openKernelBuild } from '../kernels.ts'
 import { train } from './harness.ts'
 import { LABELS, LAYERS, adapter, config, makeContract } from './model.ts'
 
 const ALIGNMENT_BYTES = 64
-const share: Share = { samples: 10, labelCounts: [4, 3, 3], rows: 24, sequences: 3, longest: 8, memoryBytes: 1 }
+const size: BatchSize = { rows: 24, sequences: 3, longest: 8 }
 
 /** Parameters and both moments of the blocks from `cut` on, each rounded up to the plan's alignment. */
 function setBytes(cut: number): number {
@@ -25,7 +25,7 @@ function setBytes(cut: number): number {
 /** Bytes before they are rounded up to pages, stage by stage. */
 function usedBytes(scheme: SchemeName, cuts: readonly number[], kernel: Kernel): number[] {
   const contract = makeContract({ scheme, cuts })
-  return serverSpecs(config, contract, cuts.map(() => share)).map((spec) => planStage(spec, kernel.exports).memory.usedBytes)
+  return serverSpecs(config, contract, cuts.map(() => size)).map((spec) => planStage(spec, kernel.exports).memory.usedBytes)
 }
 
 for (const cuts of [[1, 1, 1, 1, 1, 1], [1, 2, 3, 1, 3, 2]]) {
@@ -67,7 +67,7 @@ test('a run takes just what its plans say', async () => {
     const { server, devices } = await train({ contract })
     assert.is(server.memoryBytes % PAGE_BYTES, 0)
     assert.is(server.setBytes, scheme === 'fl' ? 0 : scheme === 'sl' ? exactSetBytes(1) : cuts.reduce((sum, cut) => sum + exactSetBytes(cut), 0))
-    const plans = serverSpecs(config, contract, cuts.map(() => share)).map((spec) => sumPurposes(planStage(spec, kernel.exports).memory))
+    const plans = serverSpecs(config, contract, cuts.map(() => size)).map((spec) => sumPurposes(planStage(spec, kernel.exports).memory))
     assert.is(server.modelBytes, plans.reduce((sum, { weights }) => sum + weights, 0))
     assert.ok(devices.every(({ memoryBytes }) => memoryBytes > 0 && memoryBytes % PAGE_BYTES === 0))
   }

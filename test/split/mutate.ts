@@ -4,12 +4,14 @@
  */
 import { KerfError } from '../../runtime/error.ts'
 import { readActivation, readLoss } from '../../runtime/split/activation.ts'
-import type { Contract, Share } from '../../runtime/split/contract.ts'
+import type { Contract } from '../../runtime/split/contract.ts'
 import {
-  activationExpectation, adapterExpectation, deviceLayout, gradientExpectation, optimizerOf, parseContract, parseShare, stateExpectation,
+  activationExpectation, adapterExpectation, deviceLayout, gradientExpectation, optimizerOf, parseContract, stateExpectation,
 } from '../../runtime/split/contract.ts'
 import { checkMoments, checkReach, reachOf } from '../../runtime/split/reach.ts'
 import { stateFrom, stateMessage } from '../../runtime/split/state.ts'
+import type { Share } from '../../runtime/split/share.ts'
+import { parseShare } from '../../runtime/split/share.ts'
 import { parseStats } from '../../runtime/split/stats.ts'
 import { integerTensor, vectorFrom, vectorTensors } from '../../runtime/split/tensors.ts'
 import { freshState } from '../../runtime/model/optimizer.ts'
@@ -23,7 +25,9 @@ import { AT, forgeContent } from './forge.ts'
 import { LABELS, config, layout, makeContract } from './model.ts'
 
 const CONTRACT: Contract = makeContract({ batch: 3 })
-export const SHARE: Share = { samples: 8, labelCounts: [3, 3, 2], rows: 24, sequences: 3, longest: 8, memoryBytes: 65536 }
+export const SHARE: Share = {
+  samples: 8, labelCounts: [3, 3, 2], rows: 24, sequences: 3, longest: 8, dataCrc: 7, dtype: 'f32', profile: 'strict', memoryBytes: 65536,
+}
 const ROWS = 7
 const CUT = 1
 const STEPS = 3

@@ -15,6 +15,7 @@ import { runDevice } from '../../split/device.ts'
 import { openStageHalf } from '../../split/half.stage.ts'
 import { DAMAGES_MAX, passingKind } from '../../split/passing.ts'
 import type { DeviceKey } from '../../split/proof.ts'
+import type { Brought } from '../../split/share.ts'
 import { fitDevice } from '../../split/spec.ts'
 import { tellError } from '../../split/told.ts'
 import { isLoopback, readAddress } from '../address.ts'
@@ -55,13 +56,24 @@ function nameKey(error: unknown, { public: known }: DeviceKey): unknown {
   return refused ? new KerfError(error.code, error.field, `${error.message}; this device's key is ${known}`) : error
 }
 
+const NAMES = [
+  'address', 'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'memory', 'data', 'share', 'client', 'key', 'name', 'retrySeconds',
+  ...TLS_SETTINGS,
+] as const
+
+/**
+ * The field of what a device brings (split/share.ts) that holds a setting, as it was understood, where it decides bits; null for one
+ * that decides none. `model` decides them too, and no run takes another (`expectSameBase`).
+ */
+export const BROUGHT_BY = {
+  address: null, model: null, profile: 'profile', build: null, tile: null, threads: null, dtype: 'dtype', recompute: null, memory: 'dtype',
+  data: 'dataCrc', share: 'dataCrc', client: null, key: null, name: null, retrySeconds: null, tlsCert: null, tlsKey: null, tlsCa: null,
+} as const satisfies Record<(typeof NAMES)[number], keyof Brought | null>
+
 export const joinCommand = defineCommand({
   summary: 'be one device of a run that `kerf serve` holds',
   word: 'address',
-  names: [
-    'address', 'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'memory', 'data', 'share', 'client', 'key', 'name', 'retrySeconds',
-    ...TLS_SETTINGS,
-  ],
+  names: NAMES,
   async run(settings, { host }) {
     const { clock, files, entropy, network, terminal, interrupts } = host
     const { client } = settings

@@ -25,9 +25,8 @@ export const GREETING_MS = 10_000
 /** No frame of this run is longer; a connection refuses more before it holds it. */
 function frameBytesMax({ model, layout }: Pick<Prepared, 'model' | 'layout'>, contract: Contract): number {
   const { batch, maxLength } = contract
-  const share = { samples: 1, labelCounts: [], rows: batch * maxLength, sequences: batch, longest: maxLength, memoryBytes: 1 }
   const state = contract.checkpointEvery > 0 ? stateExpectation(layout) : []
-  const bodies = [activationExpectation(contract, share, model.config.hiddenSize), adapterExpectation(layout), state]
+  const bodies = [activationExpectation(contract, { rows: batch * maxLength, sequences: batch }, model.config.hiddenSize), adapterExpectation(layout), state]
   return PRELUDE_BYTES + Math.max(CONTROL_BYTES, ...bodies.map(bodyBytesMax))
 }
 

@@ -122,14 +122,16 @@ export class Door {
   private async prepare(member: Own, guest: Guest, { key = null }: Hello): Promise<boolean> {
     const { channel } = guest
     const { client, seat } = member
-    const { share: known } = seat
-    const share = await exchangeContract(guest, known, this.options.contract, (other) => (
-      this.tell(client, `brings another share than before: ${JSON.stringify(other)} for ${JSON.stringify(known)}`)))
+    const { admission, contract } = this.options
+    const brought = seat.share ?? seat.brought
+    const known = brought && { brought, proven: key === null ? !admission : seat.key === key }
+    const share = await exchangeContract(guest, contract, known, ({ name, before, now }) => (
+      this.tell(client, `brings another ${name} than before: ${now} for ${before}`)))
     if (!share || seat.channel !== channel) return false
     if (key !== null) await this.enrol(member, key)
     if (seat.channel !== channel) return false
     channel.link.admit()
-    this.tell(client, known ? 'came back' : 'joined')
+    this.tell(client, seat.share ? 'came back' : 'joined')
     seat.share = share
     return true
   }

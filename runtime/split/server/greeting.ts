@@ -1,11 +1,13 @@
 /** How a connection begins, hello → challenge → proof → welcome → ready: who the device is and what it brings (wire/SPEC.md, section 7). */
-import { KerfError, refuse } from '../../error.ts'
+import { refuse } from '../../error.ts'
 import { formatHex, parseHex } from '../../text/hex.ts'
 import type { FrameType } from '../../wire/frame.ts'
 import type { Channel } from '../channel.ts'
-import type { Contract, Share } from '../contract.ts'
-import { NAME_CHARS_MAX, parseShare } from '../contract.ts'
+import type { Contract } from '../contract.ts'
+import { NAME_CHARS_MAX } from '../contract.ts'
 import { KEY_BYTES, NONCE_BYTES } from '../proof.ts'
+import type { Brought, OtherField, Share } from '../share.ts'
+import { findOtherField, parseShare } from '../share.ts'
 import type { Admission } from './admission.ts'
 import { isAdmitted } from './admission.ts'
 import type { Member } from './member.ts'
@@ -132,15 +134,22 @@ export function chooseMember<M extends Candidate>(members: readonly M[], hello: 
   return hello.key ? chooseByKey(members, hello) : chooseByName(members, hello)
 }
 
-/** Tells a device the contract and reads what it brings; null when the connection closes before. Refuses `share`, `share-changed`. */
-export async function exchangeContract(guest: Guest, known: Share | null, contract: Contract, differs: (share: Share) => void): Promise<Share | null> {
+/** What a member has brought before, and whether who comes has proven to be that member: nobody else is told of it. */
+export type Known = { brought: Brought; proven: boolean }
+
+/**
+ * Tells a device the contract and reads what it brings; null when the connection closes before. Refuses `share`, and
+ * `share-changed` where that is not what is known, by the first field that differs.
+ */
+export async function exchangeContract(
+  guest: Guest, contract: Contract, known: Known | null, differs: (other: OtherField) => void,
+): Promise<Share | null> {
   guest.channel.send('welcome', { metadata: { contract: JSON.stringify(contract) } })
   const metadata = await guest.read('ready')
   if (!metadata) return null
   const share = parseShare(metadata.share ?? '', contract)
-  if (known && JSON.stringify(known) !== JSON.stringify(share)) {
-    differs(share)
-    throw new KerfError('share-changed', 'ready.share', 'ready.share: expected the share that this client brought before, got another')
-  }
-  return share
+  const other = known && findOtherField(known.brought, share)
+  if (!known || !other) return share
+  differs(other)
+  return refuse('share-changed', `ready.share.${other.name}`, known.proven ? String(other.before) : 'what this client brought before', other.now)
 }

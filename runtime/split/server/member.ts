@@ -8,8 +8,9 @@ import type { SetState } from '../../model/optimizer.ts'
 import type { TensorExpectation } from '../../wire/expectation.ts'
 import type { ActivationBatch } from '../activation.ts'
 import type { Channel } from '../channel.ts'
-import type { Contract, Share } from '../contract.ts'
+import type { Contract } from '../contract.ts'
 import { adapterExpectation, deviceLayout, stateExpectation } from '../contract.ts'
+import type { Brought, Share } from '../share.ts'
 import type { StatsReport } from '../stats.ts'
 import type { Roll } from './admission.ts'
 import type { Pace } from './pace.ts'
@@ -25,7 +26,10 @@ export type Seat = {
   channel: Channel | null
   /** Rises at each connection; frames of older ones are refused. */
   epoch: number
+  /** What its device has told since this server started; null until it has been ready. */
   share: Share | null
+  /** What its device brought to an earlier start, by the checkpoint, and must bring again. */
+  brought: Brought | null
   /** The present connection has said what it brings. */
   ready: boolean
   /** Connections that did. */
@@ -98,7 +102,8 @@ function createMember(client: number, cut: number, part: DevicePart): Member<key
   return {
     client, cut, part,
     seat: {
-      name: null, key: null, claim: null, channel: null, epoch: 0, share: null, ready: false, visits: 0, leftMs: 0, upBytes: 0, downBytes: 0, drops: 0,
+      name: null, key: null, claim: null, channel: null, epoch: 0, share: null, brought: null, ready: false, visits: 0, leftMs: 0,
+      upBytes: 0, downBytes: 0, drops: 0,
     },
     inbox: { arrived: null, state: null, stateStep: 0, upload: null, heardMs: 0, tailMs: null, pace: { ms: 0, steps: 0, before: null }, stats: null },
     course: { turn: 'idle', step: 0, until: 0, epoch: 0, served: false, told: 0, visits: 0, placedMs: 0, answeredMs: null, rest: 0, rested: null },
@@ -106,14 +111,17 @@ function createMember(client: number, cut: number, part: DevicePart): Member<key
   }
 }
 
-/** The members of a run, none of them connected; those that the roll names are held by their keys. */
-export function createMembers(config: ModelConfig, contract: Contract, roll: Roll = new Map()): Member<keyof Records>[] {
+/** The members of a run, none of them connected; those that the roll names are held by their keys. `brought`: of each, where it is known. */
+export function createMembers(
+  config: ModelConfig, contract: Contract, roll: Roll = new Map(), brought: readonly Brought[] = [],
+): Member<keyof Records>[] {
   const parts = new Map<number, DevicePart>()
   for (const cut of new Set(contract.cuts)) {
     const layout = deviceLayout(config, contract, cut)
     parts.set(cut, { layout, adapter: adapterExpectation(layout), state: stateExpectation(layout) })
   }
   const members = contract.cuts.map((cut, client) => createMember(client, cut, parts.get(cut)!))
+  for (const { client, seat } of members) seat.brought = brought[client] ?? null
   for (const [key, client] of roll) if (client < members.length) members[client].seat.key = key
   return members
 }

@@ -9,6 +9,7 @@ import type { ModelConfig } from '../../model/config.ts'
 import { layoutOf } from '../../model/layout.ts'
 import type { Crc32c } from '../../wire/frame.ts'
 import type { Contract } from '../contract.ts'
+import type { Brought } from '../share.ts'
 import type { Link } from '../../host/network.ts'
 import type { Scheduler } from '../schedule.ts'
 import type { Signal } from '../signal.ts'
@@ -37,6 +38,8 @@ export type ServerOptions = {
   activationMax?: IntakeOptions['activationMax']
   /** Who may join; without it every link is the run's own, and keys mean nothing. */
   admission?: Admission
+  /** What each device brought before, where a checkpoint says so. */
+  brought?: readonly Brought[]
   on: LoopOptions['on'] & Pick<DoorOptions['on'], 'stranger'>
 }
 
@@ -50,9 +53,9 @@ export class Server {
   private readonly intake: Intake
 
   constructor(options: ServerOptions) {
-    const { contract, config, run, clock, crc32c, activationMax, admission, on } = options
+    const { contract, config, run, clock, crc32c, activationMax, admission, brought, on } = options
     this.options = options
-    this.members = this.owned = createMembers(config, contract, admission?.roll)
+    this.members = this.owned = createMembers(config, contract, admission?.roll, brought)
     this.signal = createSignal(clock)
     this.intake = new Intake({ contract, width: config.hiddenSize, clock, activationMax })
     this.door = new Door({ contract, members: this.owned, intake: this.intake, signal: this.signal, run, clock, crc32c, admission, on })
