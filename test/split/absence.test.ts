@@ -258,8 +258,11 @@ test('a device left out comes back at a later interval', async () => {
 })
 
 /** Client 1 takes so long for each of its steps; nobody else takes any time that a clock shows but `othersMs` a round. */
-async function trainSlow(contract: Contract, ms: number, othersMs: number, options: Setup['options'] = {}): Promise<Scene & { vector: Float32Array }> {
+async function trainSlow(
+  contract: Contract, ms: number, othersMs: number, options: Setup['options'] = {}, opened: (scene: Scene) => void = () => {},
+): Promise<Scene & { vector: Float32Array }> {
   const scene = await openScene({ contract, options })
+  opened(scene)
   const waitFor = (client: number, delayMs: number): Promise<Ending> => {
     const link = scene.connect(client)
     const later = (frame: Uint8Array) => {
@@ -315,6 +318,28 @@ test('without patience any pace is waited for', async () => {
   const contract = makeContract({ cuts: [1, 2, 3] })
   const scene = await trainSlow(contract, DEADLINE_MS - 50, 1, { patience: 0 })
   expectBits(scene.vector, (await train({ contract })).vector)
+})
+
+/** How often a run of `clients` devices looks at a pace, for each of its steps. */
+async function countLooks(clients: number, ms: number): Promise<number> {
+  const contract = makeContract({ cuts: Array.from({ length: clients }, () => 1), steps: 4, interval: 4 })
+  let looks = 0
+  const scene = await trainSlow(contract, ms, ms, {}, ({ run }) => {
+    for (const { inbox } of run.server.members) {
+      let pace = inbox.pace
+      Object.defineProperty(inbox, 'pace', { get: () => { looks++; return pace }, set: (next: typeof pace) => { pace = next } })
+    }
+  })
+  assert.is(scene.steps.length, 4 * clients)
+  return looks / scene.steps.length
+}
+
+test('what a server looks at for a step grows with its devices, not with their square', async () => {
+  // Within the deadline, and beyond it, where each device is held against all others.
+  for (const ms of [1, 0.6 * DEADLINE_MS]) {
+    const [few, many] = [await countLooks(4, ms), await countLooks(32, ms)]
+    assert.ok(many < 8 * 2 * few, `${ms} ms: ${few} a step of 4 devices, ${many} of 32`)
+  }
 })
 
 test('others that wait for the states of a device left out go on, under every scheduler', async () => {

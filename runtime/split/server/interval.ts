@@ -175,7 +175,7 @@ export class ServingLoop {
     if (inbox.state) this.keepState(member)
     if (course.turn !== 'working') return
     const limitMs = this.limitPace(member)
-    if (inbox.pace.ms > limitMs) this.leaveSlow(member, limitMs)
+    if (limitMs !== null && inbox.pace.ms > limitMs) this.leaveSlow(member, limitMs)
     else if (inbox.upload) course.turn = 'done'
     else if (seat.visits - course.visits > RETURNS_MAX) {
       course.turn = 'left'
@@ -183,7 +183,12 @@ export class ServingLoop {
     }
   }
 
-  private limitPace({ client, inbox: { pace } }: Member): number {
+  /** Null where it has been judged already: all others are looked at, which is too much for each turn of the loop. */
+  private limitPace({ client, course, inbox: { pace } }: Own): number | null {
+    if (pace.ms === course.pacedMs) return null
+    course.pacedMs = pace.ms
+    // No limit is below the deadline.
+    if (pace.ms <= this.options.deadlineMs) return null
     const others = this.options.members.filter((other) => other.client !== client).map(({ inbox }) => inbox.pace)
     return paceLimitMs(pace, others, this.options)
   }

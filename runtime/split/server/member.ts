@@ -83,6 +83,8 @@ export type Course = {
   /** Intervals that the device has still to sit out for its pace, and those of the last time; null before the first. */
   rest: number
   rested: number | null
+  /** The pace that was last held against the others'. */
+  pacedMs: number
 }
 
 /** Full states by step, from the last that all members reached on; empty where no states are uploaded. */
@@ -106,7 +108,9 @@ function createMember(client: number, cut: number, part: DevicePart): Member<key
       upBytes: 0, downBytes: 0, drops: 0,
     },
     inbox: { arrived: null, state: null, stateStep: 0, upload: null, heardMs: 0, tailMs: null, pace: { ms: 0, steps: 0, before: null }, stats: null },
-    course: { turn: 'idle', step: 0, until: 0, epoch: 0, served: false, told: 0, visits: 0, placedMs: 0, answeredMs: null, rest: 0, rested: null },
+    course: {
+      turn: 'idle', step: 0, until: 0, epoch: 0, served: false, told: 0, visits: 0, placedMs: 0, answeredMs: null, rest: 0, rested: null, pacedMs: 0,
+    },
     snapshots: new Map(),
   }
 }
