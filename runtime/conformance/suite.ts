@@ -1,7 +1,7 @@
 /** The whole suite on one build, as one host runs it: kernel cases, models, averages, the wire. */
 import { createChecksum } from '../kernel/checksum.ts'
 import type { Kernel } from '../kernel/load.ts'
-import { PAGE_BYTES, createMemory, instantiate, instantiateTeam } from '../kernel/load.ts'
+import { PAGE_BYTES, TILES, createMemory, instantiate, instantiateTeam } from '../kernel/load.ts'
 import type { Arena } from './arena.ts'
 import { bytesOfCase } from './arena.ts'
 import { runAverageCases } from './averages.ts'
@@ -12,7 +12,7 @@ import { runFrameCases } from './frames.ts'
 import { runKernelCase, runKernelCases } from './run.ts'
 import { STAGE_CASES, runStageCase } from './stages.ts'
 import { createTally } from './tally.ts'
-import type { ExpectedDigests, Failure, Finding, Score } from './tally.ts'
+import type { ExpectedDigests, Failure, Finding, Score, Tally } from './tally.ts'
 
 export type SuiteOptions = {
   /** With a team where `threads` is more than 1. */
@@ -22,6 +22,8 @@ export type SuiteOptions = {
   vectors: FrameVectors
   /** false leaves the cases of a BERT's size out. */
   large: boolean
+  /** Whether every inner tile of the product is run, and not the first alone. */
+  tiles?: boolean
   /** Hears of every case that fails, in the order of the suite. */
   fail(failure: Failure): void
   /** Hears of every case's digests. */
@@ -59,10 +61,23 @@ async function runAll({ kernel, threads, vectors, large }: SuiteOptions, take: (
   runFrameCases(vectors, createChecksum(kernel), take)
 }
 
+/** What multiplies matrices, and so runs the inner tile. */
+const MULTIPLIES = /^(matmul|linear|attention|block)/
+
+/** The other tiles must give the same bits: they count as cases, and add nothing to the digest. */
+async function runTiles({ kernel, large }: SuiteOptions, tally: Tally): Promise<void> {
+  for (const tile of TILES.slice(1, kernel.exports.tileCount())) {
+    const arena = await openArena({ ...kernel, tile }, 1, large)
+    const multiplying = chooseCases(large).filter(({ operation }) => MULTIPLIES.test(operation))
+    runKernelCases(arena, multiplying, (finding) => tally.repeat(finding, `tile ${tile}`))
+  }
+}
+
 /** A strict build: every digest is the published one. */
 export async function runStrict(options: SuiteOptions): Promise<SuiteScore> {
   const tally = createTally(options.expected, options.fail, options.published)
   await runAll(options, tally.take)
+  if (options.tiles) await runTiles(options, tally)
   return tally.finish()
 }
 

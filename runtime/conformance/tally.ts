@@ -9,7 +9,7 @@ export type Finding = { name: string; results: Readonly<Record<string, Result>>;
 export type ExpectedDigests = Readonly<Record<string, Readonly<Record<string, string>>>>
 
 /** `hex`: the tensor's bytes, NaN settled, of the first failure alone. */
-export type Failure = { case: string; tensor: string; element: Element | null; expected: string; got: string; hex?: string }
+export type Failure = { case: string; way?: string; tensor: string; element: Element | null; expected: string; got: string; hex?: string }
 export type Score = { cases: number; passed: number; digest: string }
 
 const HEX_BYTES_MAX = 4 << 20
@@ -32,7 +32,12 @@ function compare(finding: Finding, digests: Readonly<Record<string, string>>, wa
   return extra === undefined ? null : { case: name, tensor: extra, element: results[extra].element, expected: 'none', got: digests[extra] }
 }
 
-export type Tally = { take(finding: Finding): void; finish(): Score }
+export type Tally = {
+  take(finding: Finding): void
+  /** A case that was taken before, run in another way that changes no bit. */
+  repeat(finding: Finding, way: string): void
+  finish(): Score
+}
 
 /** `fail` hears of every case that fails; `published` of every case's digests. */
 export function createTally(
@@ -40,27 +45,35 @@ export function createTally(
 ): Tally {
   const all = createDigest()
   let cases = 0, passed = 0, words = 0
+  const digestAll = ({ results }: Finding) => {
+    const digests: Record<string, string> = {}
+    for (const tensor of Object.keys(results)) digests[tensor] = digestBytes(results[tensor].element, results[tensor].bytes)
+    return digests
+  }
+  const judge = (finding: Finding, digests: Record<string, string>, way: string) => {
+    const failure = compare(finding, digests, expected[finding.name])
+    cases += 1
+    if (failure === null) {
+      passed += 1
+      return
+    }
+    const result = finding.results[failure.tensor]
+    const first = cases - passed === 1 && result !== undefined && result.bytes.length <= HEX_BYTES_MAX
+    const named = { ...failure, ...(way !== '' && { way }) }
+    fail(first ? { ...named, hex: hexOf(settleNaN(result.element, result.bytes)) } : named)
+  }
   return {
     take(finding) {
-      const digests: Record<string, string> = {}
-      for (const tensor of Object.keys(finding.results)) {
-        const { element, bytes } = finding.results[tensor]
-        digests[tensor] = digestBytes(element, bytes)
+      const digests = digestAll(finding)
+      for (const tensor of Object.keys(digests)) {
         all.addWord(parseInt(digests[tensor].slice(0, 8), 16))
         all.addWord(parseInt(digests[tensor].slice(8), 16))
         words += 2
       }
       published(finding.name, digests)
-      const failure = compare(finding, digests, expected[finding.name])
-      cases += 1
-      if (failure === null) {
-        passed += 1
-        return
-      }
-      const result = finding.results[failure.tensor]
-      const first = cases - passed === 1 && result !== undefined && result.bytes.length <= HEX_BYTES_MAX
-      fail(first ? { ...failure, hex: hexOf(settleNaN(result.element, result.bytes)) } : failure)
+      judge(finding, digests, '')
     },
+    repeat: (finding, way) => judge(finding, digestAll(finding), way),
     finish: () => ({ cases, passed, digest: all.finish(4 * words) }),
   }
 }
