@@ -107,10 +107,13 @@ async function postJson(url: string, body: unknown): Promise<{ value: { sessionI
   return JSON.parse(answer) as { value: { sessionId: string } }
 }
 
+/** WebKitGTK has shared memory, and relaxed SIMD where its engine knows it, behind options. */
+const WEBKIT_OPTIONS = { WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', JSC_useSharedArrayBuffer: '1', JSC_useWasmRelaxedSIMD: '1' }
+
 /** WebKitWebDriver starts MiniBrowser, in a display that Xvfb makes. */
 async function openWebkit(url: string): Promise<Opened> {
   const port = 20_000 + (process.pid % 20_000)
-  const opened = start('xvfb-run', ['-a', DRIVER, '--host=127.0.0.1', `--port=${port}`], { WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1' })
+  const opened = start('xvfb-run', ['-a', DRIVER, '--host=127.0.0.1', `--port=${port}`], WEBKIT_OPTIONS)
   const capabilities = { alwaysMatch: { 'webkitgtk:browserOptions': { binary: findBrowser(), args: ['--automation'] } } }
   try {
     for (const end = Date.now() + DRIVER_START_MS; ;) {
@@ -152,8 +155,8 @@ export const HOSTS: readonly Host[] = [
     name: 'WebKitGTK', builds: ['scalar', 'simd', 'fast', 'threaded'], install: 'Debian packages webkit2gtk-driver, xvfb and xauth',
     debian: ['webkit2gtk-driver', 'xvfb', 'xauth'],
     find() {
-      const version = askCommand(DRIVER, ['--version'])
-      return version === undefined || findBrowser() === undefined ? undefined : { version: versionIn(version), engine: `JavaScriptCore of ${versionIn(version)}` }
+      const version = askCommand('dpkg-query', ['-W', '-f=${Version}', 'webkit2gtk-driver'])
+      return !version || findBrowser() === undefined ? undefined : { version: versionIn(version), engine: `JavaScriptCore of ${versionIn(version)}` }
     },
     run: (suite, build) => visit(suite, build, openWebkit),
   },

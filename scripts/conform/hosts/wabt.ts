@@ -1,0 +1,124 @@
+/**
+ * wabt's interpreter, which runs the specification's own scripts: one is written that loads the memory with the tape, the
+ * kernel's binary and the driver, and asserts the digest of every case. The cases of a BERT's size are left out.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { askCommand, runCommand, versionIn } from '../command.ts'
+import type { Host, Suite } from '../host.ts'
+import { digestOfCase, digestsOf, prepareProgram } from '../interpreter.ts'
+import type { Program } from '../interpreter.ts'
+import { formatMessage } from '../protocol.ts'
+import { readExpected } from '../published.ts'
+import { createDigest } from '../../../runtime/conformance/digest.ts'
+import { nameCase, outNames } from '../tape.ts'
+
+const INTERPRETER = 'spectest-interp'
+
+function leb(value: number): number[] {
+  const bytes: number[] = []
+  for (let rest = value; ;) {
+    const low = rest & 127
+    rest >>>= 7
+    if (rest === 0) return [...bytes, low]
+    bytes.push(low | 128)
+  }
+}
+
+/** Signed, for i32.const. */
+function signedLeb(value: number): number[] {
+  const bytes: number[] = []
+  for (let rest = value | 0; ;) {
+    const low = rest & 127
+    rest >>= 7
+    if ((rest === 0 && !(low & 64)) || (rest === -1 && low & 64)) return [...bytes, low]
+    bytes.push(low | 128)
+  }
+}
+
+const section = (id: number, body: readonly number[]) => [id, ...leb(body.length), ...body]
+
+/** A module that is a memory, exported, with the tape in it. */
+function memoryModule({ pages, tapeAt, tape }: Program): Uint8Array {
+  const head = [
+    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+    ...section(5, [1, 1, ...leb(pages), ...leb(pages)]), ...section(7, [1, 6, ...new TextEncoder().encode('memory'), 2, 0]),
+  ]
+  const data = [1, 0, 0x41, ...signedLeb(tapeAt), 0x0b, ...leb(tape.length)]
+  return Uint8Array.from([...head, 11, ...leb(data.length + tape.length), ...data, ...tape])
+}
+
+type Command = { type: string; line: number } & Record<string, unknown>
+
+const decimal = (digest: string) => BigInt(`0x${digest}`).toString()
+
+/** A module or an invocation as wast2json writes them; `line` counts from 1. */
+function writeScript(program: Program, memory: string, name: string, asserts: readonly { field: string; args: number[]; expected: string }[]): string {
+  const modules: Record<string, unknown>[] = [
+    { type: 'module', filename: memory }, { type: 'register', as: 'env' },
+    { type: 'module', filename: program.kernel }, { type: 'register', as: 'kerf' }, { type: 'module', filename: program.driver },
+  ]
+  const actions = asserts.map(({ field, args, expected }) => ({
+    type: 'assert_return', action: { type: 'invoke', field, args: args.map((value) => ({ type: 'i32', value: String(value) })) },
+    expected: [{ type: 'i64', value: expected }],
+  }))
+  const commands: Command[] = [...modules, ...actions].map((command, index) => ({ line: index + 1 - modules.length, ...command }) as Command)
+  writeFileSync(name, JSON.stringify({ source_filename: 'tape.wast', commands }))
+  return name
+}
+
+/** What an assertion that failed got, by its line. */
+function readFailures(printed: readonly string[]): Map<number, string> {
+  const failures = printed.flatMap((line) => {
+    const found = /tape\.wast:(\d+): mismatch.*got i64:(\d+)/.exec(line)
+    return found === null ? [] : [[Number(found[1]), BigInt(found[2]).toString(16).padStart(16, '0')] as const]
+  })
+  return new Map(failures)
+}
+
+async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
+  const program = await prepareProgram(suite, build, false)
+  const memory = join(suite.scratch, `memory.${build}.wasm`), script = join(suite.scratch, `tape.${build}.json`)
+  writeFileSync(memory, memoryModule(program))
+  const expected = readExpected()
+  const digests = program.cases.map((it) => digestsOf(it, expected))
+  const all = createDigest()
+  for (const digest of digests.flat()) {
+    all.addWord(Number.parseInt(digest.slice(0, 8), 16))
+    all.addWord(Number.parseInt(digest.slice(8), 16))
+  }
+  const total = all.finish(8 * digests.flat().length)
+  const run = (index: number) => ({ field: 'run', args: [index], expected: decimal(digestOfCase(digests[index])) })
+  const asserts = [...digests.map((_, index) => run(index)), { field: 'total', args: [], expected: decimal(total) }]
+  const start = performance.now()
+  const interpret = async (name: string) => runCommand({ file: 'sh', args: ['-c', `${INTERPRETER} --enable-all ${name}; true`], cwd: suite.scratch })
+  const printed = await interpret(writeScript(program, memory, script, asserts))
+  const ms = performance.now() - start
+  // The last line counts what passed, so that an interpreter which stopped early is no success.
+  const [, passedAll, ranAll] = /(\d+)\/(\d+) tests passed/.exec(printed.join('\n')) ?? []
+  if (Number(ranAll) !== asserts.length) throw new Error(`${INTERPRETER}: expected ${asserts.length} assertions, got ${ranAll ?? printed.slice(-5).join(' | ')}`)
+  const failures = readFailures(printed)
+  if (failures.size !== asserts.length - Number(passedAll)) throw new Error(`${INTERPRETER}: expected ${failures.size} failures, got ${printed.slice(-5).join(' | ')}`)
+  const lines: string[] = []
+  for (const [line] of failures) {
+    if (line > program.cases.length) continue
+    const it = program.cases[line - 1]
+    const single = digests[line - 1].map((digest, out) => ({ field: 'outDigest', args: [out], expected: decimal(digest) }))
+    const again = readFailures(await interpret(writeScript(program, memory, join(suite.scratch, 'one.json'), [run(line - 1), ...single])))
+    const [out, got] = [...again].find(([at]) => at > 1) ?? [1, 'another digest']
+    lines.push(formatMessage({ kind: 'failure', case: nameCase(it), tensor: outNames(it)[out - 2] ?? 'result', element: null, expected: digests[line - 1][out - 2] ?? '', got }))
+  }
+  return [...lines, formatMessage({
+    kind: 'score', part: 'kernel, not large', cases: program.cases.length, passed: program.cases.length - lines.length,
+    digest: failures.get(asserts.length) ?? total, ms,
+  })]
+}
+
+export const HOSTS: readonly Host[] = [{
+  name: 'wabt interpreter', builds: ['scalar', 'simd'], install: 'Debian package wabt', debian: ['wabt'],
+  find() {
+    const version = askCommand(INTERPRETER, ['--version'])
+    return version === undefined ? undefined : { version: versionIn(version), engine: 'interpreter' }
+  },
+  run: (suite, build) => play(suite, build as 'scalar' | 'simd'),
+}]
