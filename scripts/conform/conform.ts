@@ -113,7 +113,7 @@ try {
     }
   }
 } finally {
-  rmSync(suite.scratch, { recursive: true, force: true })
+  if (!process.env.KEEP) rmSync(suite.scratch, { recursive: true, force: true })
 }
 const seconds = (performance.now() - start) / 1000
 const run = { date: new Date().toISOString().slice(0, 10), digests: DIGESTS, rows, missing, seconds }

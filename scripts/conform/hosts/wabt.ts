@@ -2,8 +2,8 @@
  * wabt's interpreter, which runs the specification's own scripts: one is written that loads the memory with the tape, the
  * kernel's binary and the driver, and asserts the digest of every case. The cases of a BERT's size are left out.
  */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { askCommand, runCommand, versionIn } from '../command.ts'
 import type { Host, Suite } from '../host.ts'
 import { digestOfCase, digestsOf, prepareProgram } from '../interpreter.ts'
@@ -48,21 +48,25 @@ function memoryModule({ pages, tapeAt, tape }: Program): Uint8Array {
   return Uint8Array.from([...head, 11, ...leb(data.length + tape.length), ...data, ...tape])
 }
 
-type Command = { type: string; line: number } & Record<string, unknown>
+/** The lines of modules and what they are registered as; assertions stand behind them. */
+const MODULE_LINES = 5
+/** What the interpreter counts beside assertions: the modules. */
+const MODULES = 3
 
 const decimal = (digest: string) => BigInt(`0x${digest}`).toString()
 
-/** A module or an invocation as wast2json writes them; `line` counts from 1. */
+/** As wast2json writes it: the reader wants this order of keys. */
 function writeScript(program: Program, memory: string, name: string, asserts: readonly { field: string; args: number[]; expected: string }[]): string {
   const modules: Record<string, unknown>[] = [
     { type: 'module', filename: memory }, { type: 'register', as: 'env' },
-    { type: 'module', filename: program.kernel }, { type: 'register', as: 'kerf' }, { type: 'module', filename: program.driver },
+    { type: 'module', filename: basename(program.kernel) }, { type: 'register', as: 'kerf' }, { type: 'module', filename: basename(program.driver) },
   ]
   const actions = asserts.map(({ field, args, expected }) => ({
-    type: 'assert_return', action: { type: 'invoke', field, args: args.map((value) => ({ type: 'i32', value: String(value) })) },
+    action: { type: 'invoke', field, args: args.map((value) => ({ type: 'i32', value: String(value) })) },
     expected: [{ type: 'i64', value: expected }],
   }))
-  const commands: Command[] = [...modules, ...actions].map((command, index) => ({ line: index + 1 - modules.length, ...command }) as Command)
+  const commands = [...modules, ...actions].map((command, index) => ({ type: 'assert_return', ...command, line: index + 1 }))
+    .map(({ type, line, ...rest }) => ({ type, line, ...rest }))
   writeFileSync(name, JSON.stringify({ source_filename: 'tape.wast', commands }))
   return name
 }
@@ -71,15 +75,16 @@ function writeScript(program: Program, memory: string, name: string, asserts: re
 function readFailures(printed: readonly string[]): Map<number, string> {
   const failures = printed.flatMap((line) => {
     const found = /tape\.wast:(\d+): mismatch.*got i64:(\d+)/.exec(line)
-    return found === null ? [] : [[Number(found[1]), BigInt(found[2]).toString(16).padStart(16, '0')] as const]
+    return found === null ? [] : [[Number(found[1]) - MODULE_LINES, BigInt(found[2]).toString(16).padStart(16, '0')] as const]
   })
   return new Map(failures)
 }
 
 async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
   const program = await prepareProgram(suite, build, false)
-  const memory = join(suite.scratch, `memory.${build}.wasm`), script = join(suite.scratch, `tape.${build}.json`)
-  writeFileSync(memory, memoryModule(program))
+  const memory = `memory.${build}.wasm`, script = join(suite.scratch, `tape.${build}.json`)
+  writeFileSync(join(suite.scratch, memory), memoryModule(program))
+  copyFileSync(program.kernel, join(suite.scratch, basename(program.kernel)))
   const expected = readExpected()
   const digests = program.cases.map((it) => digestsOf(it, expected))
   const all = createDigest()
@@ -96,9 +101,9 @@ async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
   const ms = performance.now() - start
   // The last line counts what passed, so that an interpreter which stopped early is no success.
   const [, passedAll, ranAll] = /(\d+)\/(\d+) tests passed/.exec(printed.join('\n')) ?? []
-  if (Number(ranAll) !== asserts.length) throw new Error(`${INTERPRETER}: expected ${asserts.length} assertions, got ${ranAll ?? printed.slice(-5).join(' | ')}`)
+  if (Number(ranAll) !== asserts.length + MODULES) throw new Error(`${INTERPRETER}: expected ${asserts.length} assertions and ${MODULES} modules, got ${ranAll ?? printed.slice(-5).join(' | ')}`)
   const failures = readFailures(printed)
-  if (failures.size !== asserts.length - Number(passedAll)) throw new Error(`${INTERPRETER}: expected ${failures.size} failures, got ${printed.slice(-5).join(' | ')}`)
+  if (failures.size !== Number(ranAll) - Number(passedAll)) throw new Error(`${INTERPRETER}: expected ${failures.size} failures, got ${printed.slice(-5).join(' | ')}`)
   const lines: string[] = []
   for (const [line] of failures) {
     if (line > program.cases.length) continue
