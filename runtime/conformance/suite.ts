@@ -1,4 +1,5 @@
 /** The whole suite on one build, as one host runs it: kernel cases, models, averages, the wire. */
+import { TEAM } from '../kernel/abi.ts'
 import { createChecksum } from '../kernel/checksum.ts'
 import type { Kernel } from '../kernel/load.ts'
 import { PAGE_BYTES, TILES, createMemory, instantiate, instantiateTeam } from '../kernel/load.ts'
@@ -39,23 +40,32 @@ function chooseCases(large: boolean) {
   return CASES.filter((it) => large || !it.large)
 }
 
-/** An instance for the kernel cases, with room for the largest, for a team, and for the probe. */
-async function openArena(kernel: Kernel, threads: number, large: boolean): Promise<Arena> {
+/** An instance for the kernel cases, with room for the largest, for a team, and for the probe; `close` ends the team. */
+async function openArena(kernel: Kernel, threads: number, large: boolean): Promise<Arena & { close(): void }> {
   const largest = chooseCases(large).reduce((bytes, it) => Math.max(bytes, bytesOfCase(kernel.exports, it)), SCRATCH_BYTES)
   // A team's scratch is larger, and its record lies behind all.
   const team = Math.ceil((largest * 2) / PAGE_BYTES) * PAGE_BYTES
   const memory = createMemory(team / PAGE_BYTES + 1, threads > 1)
-  if (threads === 1) return { kernel: await instantiate(kernel.module, memory, kernel.tile), buffer: memory.buffer }
+  const { buffer } = memory
+  if (threads === 1) return { kernel: await instantiate(kernel.module, memory, kernel.tile), buffer, close: () => undefined }
   const exports = await instantiateTeam(kernel, memory, team, threads)
   const blockScratchBytes = (N: number, C: number, H: number, F: number, R: number, T: number, ffnRows: number) =>
     exports.blockScratchBytes(N, C, H, F, R, T, ffnRows, threads)
-  return { kernel: { ...exports, blockScratchBytes }, buffer: memory.buffer }
+  return {
+    kernel: { ...exports, blockScratchBytes }, buffer,
+    close() {
+      const jobs = new Int32Array(buffer)[(team + TEAM.fields.job.offset) >> 2]
+      exports.dismissTeam()
+      // A block that is too small is no job; a suite without any would show nothing of threads.
+      if (large && jobs === 0) throw new Error('threaded: expected blocks that the team shares, got none')
+    },
+  }
 }
 
 async function runAll({ kernel, threads, vectors, large }: SuiteOptions, take: (finding: Finding) => void): Promise<void> {
   const arena = await openArena(kernel, threads, large)
   runKernelCases(arena, chooseCases(large), take)
-  if (threads > 1) arena.kernel.dismissTeam()
+  arena.close()
   for (const it of STAGE_CASES) if (large || !it.large) take(await runStageCase(kernel, it, threads))
   await runAverageCases(kernel, take)
   runFrameCases(vectors, createChecksum(kernel), take)
@@ -97,7 +107,7 @@ export async function runFast(options: SuiteOptions, strict: Kernel): Promise<Su
   const arena = await openArena(kernel, threads, large), reference = await openArena(strict, 1, large)
   const fused = isFusing(arena.kernel, arena.buffer)
   for (const it of chooseCases(large)) judge(runKernelCase(arena, it), runKernelCase(reference, it), FAST_TOLERANCE)
-  if (threads > 1) arena.kernel.dismissTeam()
+  arena.close()
   for (const it of STAGE_CASES) {
     if (large || !it.large) judge(await runStageCase(kernel, it, threads), await runStageCase(strict, it), FAST_TOLERANCE_MODEL)
   }

@@ -97,7 +97,9 @@ const start = performance.now()
 const hosts = await listHosts()
 if (flags.install) installMissing(hosts)
 await bundleSuite()
-const suite: Suite = { folder: FOLDER, binaries: fileURLToPath(new URL('../../dist', import.meta.url)), scratch: mkdtempSync(join(tmpdir(), 'kerf-conform-')) }
+const suite: Suite = {
+  folder: FOLDER, binaries: fileURLToPath(new URL('../../dist', import.meta.url)), scratch: mkdtempSync(join(tmpdir(), 'kerf-conform-')),
+}
 const rows: Row[] = [], missing: Missing[] = []
 try {
   for (const host of hosts) {
@@ -113,7 +115,7 @@ try {
     }
   }
 } finally {
-  if (!process.env.KEEP) rmSync(suite.scratch, { recursive: true, force: true })
+  rmSync(suite.scratch, { recursive: true, force: true })
 }
 const seconds = (performance.now() - start) / 1000
 const run = { date: new Date().toISOString().slice(0, 10), digests: DIGESTS, rows, missing, seconds }

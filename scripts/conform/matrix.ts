@@ -43,6 +43,7 @@ export function formatPage({ date, digests, rows, missing, seconds }: Run): stri
     return `<tr class="${good ? 'good' : 'bad'}">${cells(row).map((cell) => `<td>${escape(cell)}</td>`).join('')}</tr>`
   })
   const absent = missing.map(({ host, install }) => `<tr class="bad"><td>${escape(host)}</td><td colspan="7">missing: ${escape(install)}</td></tr>`)
+  const expected = Object.entries(digests).map(([part, digest]) => `${part} <code>${digest}</code>`)
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Kerf: the same bits on every host</title>
 <style>
@@ -53,7 +54,7 @@ td:nth-child(6) { font-family: ui-monospace, monospace }
 .bad { background: #fde8e8 } .good td:last-child { color: #1a7f37 }
 </style>
 <h1>The same bits on every host</h1>
-<p>${escape(date)}; ${seconds.toFixed(0)} s. Expected digests: ${Object.entries(digests).map(([part, digest]) => `${part} <code>${digest}</code>`).join(', ')}.</p>
+<p>${escape(date)}; ${seconds.toFixed(0)} s. Expected digests: ${expected.join(', ')}.</p>
 <table><thead><tr>${HEAD.map((cell) => `<th>${cell}</th>`).join('')}</tr></thead>
 <tbody>${[...body, ...absent].join('\n')}</tbody></table>
 </html>

@@ -3,14 +3,20 @@
  * `globalThis.kerfConform` and passes what compiles a binary, prints a line and tells milliseconds.
  */
 import './text.ts'
-import expected from 'kerf:expected'
-import vectors from 'kerf:vectors'
+import type { FrameVectors } from '../../runtime/conformance/frames.ts'
 import { runFast, runStrict } from '../../runtime/conformance/suite.ts'
 import type { SuiteScore } from '../../runtime/conformance/suite.ts'
+import type { ExpectedDigests, Failure } from '../../runtime/conformance/tally.ts'
 import type { Kernel, StartThread, ThreadJob } from '../../runtime/kernel/load.ts'
 import { openKernel, runThread } from '../../runtime/kernel/load.ts'
 import { formatMessage } from './protocol.ts'
 import type { Message } from './protocol.ts'
+
+/** Put in by bundle.ts. */
+declare const EXPECTED: ExpectedDigests
+declare const VECTORS: { expectation: FrameVectors['expectation']; files: readonly { file: string; code: string | null; hex: string }[] }
+
+const bytesOf = (hex: string) => Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16))
 
 export type RunOptions = {
   build: string
@@ -35,9 +41,11 @@ async function score(options: RunOptions, fail: (message: Message) => void): Pro
   const { build } = options
   const threads = build === 'threaded' ? THREADS : 1
   const kernel = await openBuild(options, build === 'fast' ? 'relaxed' : build === 'scalar' ? 'scalar' : 'simd', threads)
+  const files = VECTORS.files.map(({ hex, ...vector }) => ({ ...vector, bytes: bytesOf(hex) }))
+  const vectors: FrameVectors = { expectation: VECTORS.expectation, files }
   const suite = {
-    kernel, threads, expected, vectors, large: true, tiles: build === 'simd',
-    fail: (failure: Parameters<Parameters<typeof runStrict>[0]['fail']>[0]) => fail({ kind: 'failure', ...failure }),
+    kernel, threads, expected: EXPECTED, vectors, large: true, tiles: build === 'simd',
+    fail: (failure: Failure) => fail({ kind: 'failure', ...failure }),
   }
   return build === 'fast' ? runFast(suite, await openBuild(options, 'scalar', 1)) : runStrict(suite)
 }

@@ -5,15 +5,14 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nameCase } from '../tape.ts'
+import type { Element } from '../../../runtime/conformance/case.ts'
 import { askCommand, runCommand, versionIn } from '../command.ts'
 import type { Found, Host, Suite } from '../host.ts'
 import { digestsOf, prepareProgram } from '../interpreter.ts'
 import type { Program } from '../interpreter.ts'
 import { formatMessage } from '../protocol.ts'
 import { readExpected } from '../published.ts'
-import { ELEMENTS, outNames } from '../tape.ts'
-import type { Element } from '../../../runtime/conformance/case.ts'
+import { ELEMENTS, nameCase, outNames } from '../tape.ts'
 
 const RUNTIME = '/usr/share/wabt/wasm2c'
 const ARM_ROOT = '/usr/aarch64-linux-gnu'
@@ -95,7 +94,8 @@ async function playTape({ program, file }: { program: Program; file: string }, e
       const [hex] = lines.length === 0 ? await runCommand({ file: command, args: [...args, String(index), String(out)] }) : [undefined]
       const tensor = outNames(it)[out] ?? 'result', slot = it.slots[tensor]
       const element: Element = slot !== undefined && 'element' in slot ? slot.element : 'f64'
-      lines.push(formatMessage({ kind: 'failure', case: nameCase(it), tensor, element, expected: wanted[out], got: got[out] ?? 'none', ...(hex && { hex }) }))
+      const digests = { expected: wanted[out], got: got[out] ?? 'none' }
+      lines.push(formatMessage({ kind: 'failure', case: nameCase(it), tensor, element, ...digests, ...(hex && { hex }) }))
     }
   }
   const digest = printed.find((line) => line.startsWith('total '))!.slice(6)
@@ -124,6 +124,6 @@ export const HOSTS: readonly Host[] = [
       const emulator = askCommand('qemu-aarch64', ['--version'])
       return found && emulator === undefined ? undefined : found && { ...found, engine: `${found.engine}, aarch64 by QEMU ${versionIn(emulator!)}` }
     },
-    run: async (suite) => playTape(await compileProgram(suite, 'aarch64-linux-gnu-gcc', [`-I${'/usr/include'}`], 'arm'), ['qemu-aarch64', '-L', ARM_ROOT]),
+    run: async (suite) => playTape(await compileProgram(suite, 'aarch64-linux-gnu-gcc', ['-I/usr/include'], 'arm'), ['qemu-aarch64', '-L', ARM_ROOT]),
   },
 ]

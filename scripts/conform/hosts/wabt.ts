@@ -101,9 +101,12 @@ async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
   const ms = performance.now() - start
   // The last line counts what passed, so that an interpreter which stopped early is no success.
   const [, passedAll, ranAll] = /(\d+)\/(\d+) tests passed/.exec(printed.join('\n')) ?? []
-  if (Number(ranAll) !== asserts.length + MODULES) throw new Error(`${INTERPRETER}: expected ${asserts.length} assertions and ${MODULES} modules, got ${ranAll ?? printed.slice(-5).join(' | ')}`)
+  const last = printed.slice(-5).join(' | ')
+  const ran = asserts.length + MODULES
+  if (Number(ranAll) !== ran) throw new Error(`${INTERPRETER}: expected ${ran} assertions and modules, got ${ranAll ?? last}`)
   const failures = readFailures(printed)
-  if (failures.size !== Number(ranAll) - Number(passedAll)) throw new Error(`${INTERPRETER}: expected ${failures.size} failures, got ${printed.slice(-5).join(' | ')}`)
+  const failed = Number(ranAll) - Number(passedAll)
+  if (failures.size !== failed) throw new Error(`${INTERPRETER}: expected ${failed} failures by line, got ${failures.size}: ${printed.slice(0, 3).join(' | ')}`)
   const lines: string[] = []
   for (const [line] of failures) {
     if (line > program.cases.length) continue
@@ -111,7 +114,8 @@ async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
     const single = digests[line - 1].map((digest, out) => ({ field: 'outDigest', args: [out], expected: decimal(digest) }))
     const again = readFailures(await interpret(writeScript(program, memory, join(suite.scratch, 'one.json'), [run(line - 1), ...single])))
     const [out, got] = [...again].find(([at]) => at > 1) ?? [1, 'another digest']
-    lines.push(formatMessage({ kind: 'failure', case: nameCase(it), tensor: outNames(it)[out - 2] ?? 'result', element: null, expected: digests[line - 1][out - 2] ?? '', got }))
+    const tensor = outNames(it)[out - 2] ?? 'result'
+    lines.push(formatMessage({ kind: 'failure', case: nameCase(it), tensor, element: null, expected: digests[line - 1][out - 2] ?? '', got }))
   }
   return [...lines, formatMessage({
     kind: 'score', part: 'kernel, not large', cases: program.cases.length, passed: program.cases.length - lines.length,
