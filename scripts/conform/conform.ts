@@ -8,8 +8,8 @@
  * is a failure where CI=true. Exit code 1 where a bit differs, a host fails or one is missing then.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -21,12 +21,15 @@ import { describeFailure } from './difference.ts'
 import type { Build, Host, Suite } from './host.ts'
 import { BUILDS } from './host.ts'
 import { formatMatrix, formatPage } from './matrix.ts'
-import type { Missing, Row } from './matrix.ts'
-import { HOSTS_FOLDER } from './place.ts'
+import type { Left, Missing, Row } from './matrix.ts'
+import { folderOf } from './place.ts'
 import { readMessages } from './protocol.ts'
 import { readCases } from './published.ts'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
+
+/** Each is a process of its own. */
+const HOSTS_AT_ONCE = Math.min(2, availableParallelism())
 
 const { values: flags } = parseArgs({
   options: {
@@ -43,14 +46,22 @@ async function listHosts(): Promise<Host[]> {
     .filter(({ name }) => texts.length === 0 || texts.some((text) => name.toLowerCase().includes(text)))
 }
 
+function installPackages(packages: readonly string[], cpu: string | undefined): void {
+  if (packages.length === 0) return
+  const folder = folderOf(cpu)
+  mkdirSync(folder, { recursive: true })
+  if (!existsSync(join(folder, 'package.json'))) writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  const other = cpu === undefined ? [] : ['--force', `--cpu=${cpu}`]
+  const args = ['install', '--no-audit', '--no-fund', '--loglevel=error', ...other, '--prefix', folder, ...packages]
+  execFileSync('npm', args, { stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
 function installMissing(hosts: readonly Host[]): void {
   const absent = hosts.filter((host) => host.find() === undefined)
-  const packages = [...new Set(absent.flatMap(({ npm = [] }) => npm))], debian = [...new Set(absent.flatMap(({ debian = [] }) => debian))]
-  if (packages.length > 0) {
-    mkdirSync(HOSTS_FOLDER, { recursive: true })
-    writeFileSync(join(HOSTS_FOLDER, 'package.json'), '{ "private": true }\n', { flag: 'a' })
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefix', HOSTS_FOLDER, ...packages], { stdio: ['ignore', 'ignore', 'inherit'] })
+  for (const cpu of new Set(absent.map((host) => host.cpu))) {
+    installPackages(absent.filter((host) => host.cpu === cpu).flatMap(({ npm = [] }) => npm), cpu)
   }
+  const debian = [...new Set(absent.flatMap((host) => host.debian ?? []))]
   if (debian.length === 0) return
   if (process.getuid?.() !== 0) return console.log(`not root: apt-get install ${debian.join(' ')} is left to you`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
@@ -100,30 +111,46 @@ await bundleSuite()
 const suite: Suite = {
   folder: FOLDER, binaries: fileURLToPath(new URL('../../dist', import.meta.url)), scratch: mkdtempSync(join(tmpdir(), 'kerf-conform-')),
 }
-const rows: Row[] = [], missing: Missing[] = []
-try {
-  for (const host of hosts) {
-    const found = host.find()
-    if (found === undefined) {
-      missing.push({ host: host.name, install: host.install })
-      continue
-    }
-    for (const build of BUILDS.filter((name) => host.builds.includes(name) && (flags.build.length === 0 || flags.build.includes(name)))) {
-      const row = await runRow(host, found.version, found.engine, build, suite)
-      rows.push(row)
-      console.error(`${host.name} ${build}: ${row.verdict}`)
-    }
+const missing: Missing[] = [], left: Left[] = []
+
+/** A host's rows, one build after another. */
+async function runHost(host: Host): Promise<Row[]> {
+  const found = host.find()
+  if (found === undefined) {
+    missing.push({ host: host.name, install: host.install })
+    return []
   }
+  if (host.without !== undefined) left.push({ host: host.name, without: host.without })
+  const rows: Row[] = []
+  for (const build of BUILDS.filter((name) => host.builds.includes(name) && (flags.build.length === 0 || flags.build.includes(name)))) {
+    const row = await runRow(host, found.version, found.engine, build, suite)
+    rows.push(row)
+    console.error(`${host.name} ${build}: ${row.verdict}`)
+  }
+  return rows
+}
+
+const queue = [...hosts].sort((a, b) => Number(b.slow ?? false) - Number(a.slow ?? false))
+const done = new Map<Host, Row[]>()
+
+async function runQueue(): Promise<void> {
+  for (let host = queue.shift(); host !== undefined; host = queue.shift()) done.set(host, await runHost(host))
+}
+
+try {
+  await Promise.all(Array.from({ length: HOSTS_AT_ONCE }, runQueue))
 } finally {
   rmSync(suite.scratch, { recursive: true, force: true })
 }
+const rows = hosts.flatMap((host) => done.get(host) ?? [])
 const seconds = (performance.now() - start) / 1000
-const run = { date: new Date().toISOString().slice(0, 10), digests: DIGESTS, rows, missing, seconds }
+const run = { date: new Date().toISOString().slice(0, 10), digests: DIGESTS, rows, left, missing, seconds }
 mkdirSync(flags.out, { recursive: true })
 writeFileSync(join(flags.out, 'conformance.json'), `${JSON.stringify(run, null, 2)}\n`)
 writeFileSync(join(flags.out, 'conformance.html'), formatPage(run))
 console.log(formatMatrix(rows))
-for (const { host, install } of missing) console.log(`${host}: not here; ${install} brings it`)
+for (const { host, without } of left) console.log(`${host}, not run: ${without}`)
+for (const { host, install } of missing) console.log(`${host}: not here; needs ${install}`)
 const wrong = rows.filter(({ verdict }) => verdict === 'differs' || verdict === 'failed').length
 const ran = new Set(rows.map(({ host }) => host)).size
 console.log(`${ran} hosts, ${rows.length} rows, ${wrong} wrong, ${missing.length} missing; ${seconds.toFixed(0)} s`)

@@ -15,7 +15,8 @@ import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import { PAGE_BYTES, createMemory, instantiate, loadKernel } from '../../runtime/kernel/load.ts'
 import { readVectors } from './published.ts'
 
-async function runReference(name: string): Promise<Finding | undefined> {
+/** What the scalar build on this host gives for a case, or undefined for a name that is none. */
+export async function runReference(name: string): Promise<Finding | undefined> {
   const kernel = await loadKernel(readFileSync(new URL('../../dist/kerf.scalar.wasm', import.meta.url)), 'scalar')
   const it = CASES.find((candidate) => nameCase(candidate) === name)
   if (it !== undefined) {

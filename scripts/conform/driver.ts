@@ -3,7 +3,7 @@
  * it imports the kernel's exports and their memory, and has no state of a host's.
  *
  *   caseCount()           run(case) → digest of its results' digests; after it:
- *   outCount()            outDigest(out), outAddress(out), outBytes(out), outElement(out)
+ *   outCount()            outDigest(out), outAddress(out), outBytes(out), outElement(out), outBits(out, index)
  *   total()               the digest over all results of all cases run so far
  */
 import { execFileSync } from 'node:child_process'
@@ -215,6 +215,18 @@ export function outAddress(out: i32): u32 {
 
 export function outBytes(out: i32): u32 {
   return load<u32>(outs + <usize>(12 * out), 8) * sizeOf(outElement(out))
+}
+
+/** The bits of an element. */
+export function outBits(out: i32, i: i32): u64 {
+  const element = outElement(out)
+  const at = <usize>outAddress(out) + <usize>i * <usize>sizeOf(element)
+  switch (sizeOf(element)) {
+    case 8: return element == ${element('result')} ? reinterpret<u64>(result) : load<u64>(at)
+    case 4: return <u64>load<u32>(at)
+    case 2: return <u64>load<u16>(at)
+    default: return <u64>load<u8>(at)
+  }
 }
 
 /** Of the last call. */

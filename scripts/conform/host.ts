@@ -13,11 +13,17 @@ export type Host = {
   name: string
   /** The builds it is asked to run. */
   builds: readonly Build[]
+  /** Why it is not asked to run the others, in a few words each. */
+  without?: string
   /** What brings it, as a person would type it. */
   install: string
   /** npm packages under node_modules/.hosts (`name@npm:package@version`), and Debian's packages. */
   npm?: readonly string[]
+  /** Of another processor than this one. */
+  cpu?: string
   debian?: readonly string[]
+  /** In an emulator: begun first, so that the others fill the time. */
+  slow?: boolean
   /** Undefined where it is not there. */
   find(): Found | undefined
   /** The lines that the suite printed (protocol.ts). Throws where the host itself fails. */

@@ -12,7 +12,11 @@ export type Row = {
   differs?: string
 }
 export type Missing = { host: string; install: string }
-export type Run = { date: string; digests: Record<Row['part'], string>; rows: readonly Row[]; missing: readonly Missing[]; seconds: number }
+/** Builds that a host which ran was not asked for. */
+export type Left = { host: string; without: string }
+export type Run = {
+  date: string; digests: Record<Row['part'], string>; rows: readonly Row[]; left: readonly Left[]; missing: readonly Missing[]; seconds: number
+}
 
 const HEAD = ['host', 'version', 'engine', 'build', 'cases', 'digest of all bits', 'seconds', 'verdict']
 
@@ -37,7 +41,7 @@ export function formatMatrix(rows: readonly Row[]): string {
 
 const escape = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
 
-export function formatPage({ date, digests, rows, missing, seconds }: Run): string {
+export function formatPage({ date, digests, rows, left, missing, seconds }: Run): string {
   const body = rows.map((row) => {
     const good = row.verdict === 'equal' || row.verdict === 'within tolerance'
     return `<tr class="${good ? 'good' : 'bad'}">${cells(row).map((cell) => `<td>${escape(cell)}</td>`).join('')}</tr>`
@@ -57,6 +61,7 @@ td:nth-child(6) { font-family: ui-monospace, monospace }
 <p>${escape(date)}; ${seconds.toFixed(0)} s. Expected digests: ${expected.join(', ')}.</p>
 <table><thead><tr>${HEAD.map((cell) => `<th>${cell}</th>`).join('')}</tr></thead>
 <tbody>${[...body, ...absent].join('\n')}</tbody></table>
+<ul>${left.map(({ host, without }) => `<li>${escape(`${host}, not run: ${without}`)}</li>`).join('')}</ul>
 </html>
 `
 }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { askCommand, versionIn } from '../command.ts'
 import type { Build, Found, Host, Suite } from '../host.ts'
+import { freePort } from '../port.ts'
 
 const RUN_MS = 240_000
 const TYPES: Readonly<Record<string, string>> = { js: 'text/javascript', wasm: 'application/wasm' }
@@ -112,7 +113,7 @@ const WEBKIT_OPTIONS = { WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', JSC_useS
 
 /** WebKitWebDriver starts MiniBrowser, in a display that Xvfb makes. */
 async function openWebkit(url: string): Promise<Opened> {
-  const port = 20_000 + (process.pid % 20_000)
+  const port = await freePort()
   const opened = start('xvfb-run', ['-a', DRIVER, '--host=127.0.0.1', `--port=${port}`], WEBKIT_OPTIONS)
   const capabilities = { alwaysMatch: { 'webkitgtk:browserOptions': { binary: findBrowser(), args: ['--automation'] } } }
   try {

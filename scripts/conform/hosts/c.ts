@@ -15,6 +15,9 @@ import { readExpected } from '../published.ts'
 import { ELEMENTS, nameCase, outNames } from '../tape.ts'
 
 const RUNTIME = '/usr/share/wabt/wasm2c'
+const WITHOUT = 'simd, fast and threaded: wasm2c 1.0.32 knows none of them'
+/** Without the second, GCC fuses on Arm: 385 of 1236 cases pass then. */
+const STRICT = ['-O2', '-ffp-contract=off', '-w']
 const ARM_ROOT = '/usr/aarch64-linux-gnu'
 
 const MAIN = `/* Plays a tape on the kernel: PROGRAM TAPE ADDRESS PAGES [CASE OUT]. Digests of every result, or the bytes of one. */
@@ -74,7 +77,8 @@ async function compileProgram(suite: Suite, compiler: string, flags: readonly st
   writeFileSync(join(folder, 'main.c'), MAIN)
   const file = join(folder, 'program')
   const sources = ['main.c', 'kerf.c', 'driver.c'].map((source) => join(folder, source))
-  await runCommand({ file: compiler, args: ['-O2', '-ffp-contract=off', '-w', `-I${folder}`, ...flags, ...sources, `${RUNTIME}/wasm-rt-impl.c`, '-lm', '-o', file] })
+  const args = [...STRICT, `-I${folder}`, ...flags, ...sources, `${RUNTIME}/wasm-rt-impl.c`, '-lm', '-o', file]
+  await runCommand({ file: compiler, args })
   return { program, file }
 }
 
@@ -112,12 +116,12 @@ if (ELEMENTS.indexOf('result') !== 7) throw new Error('tape: expected the result
 
 export const HOSTS: readonly Host[] = [
   {
-    name: 'C', builds: ['scalar'], install: 'Debian packages wabt, gcc and libc6-dev', debian: ['wabt', 'gcc', 'libc6-dev'],
+    name: 'C', builds: ['scalar'], without: WITHOUT, install: 'Debian packages wabt, gcc and libc6-dev', debian: ['wabt', 'gcc', 'libc6-dev'],
     find: () => findCompiler('gcc', [RUNTIME]),
     run: async (suite) => playTape(await compileProgram(suite, 'gcc', [], 'c'), []),
   },
   {
-    name: 'C on Arm', builds: ['scalar'], install: 'Debian packages wabt, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user',
+    name: 'C on Arm', builds: ['scalar'], without: WITHOUT, install: 'Debian packages wabt, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user',
     debian: ['wabt', 'gcc-aarch64-linux-gnu', 'libc6-dev-arm64-cross', 'qemu-user'],
     find() {
       const found = findCompiler('aarch64-linux-gnu-gcc', [RUNTIME, ARM_ROOT])

@@ -14,7 +14,8 @@ function packageVersion(): string {
 }
 
 export const HOSTS: readonly Host[] = [{
-  name: 'jsc', builds: ['scalar', 'simd'], install: `Debian package ${PACKAGES[0]}`, debian: [PACKAGES[0]],
+  name: 'jsc', builds: ['scalar', 'simd'], without: 'fast and threaded: behind options of the engine; WebKitGTK runs them',
+  install: `Debian package ${PACKAGES[0]}`, debian: [PACKAGES[0]],
   find: () => (locate() === undefined ? undefined : { version: packageVersion(), engine: `JavaScriptCore ${packageVersion()}` }),
   run: ({ folder, binaries }, build) =>
     runCommand({ file: locate()!, args: [`${folder}suite.js`, `${folder}drive.shell.js`, '--', build, binaries] }),

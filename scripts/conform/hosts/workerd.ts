@@ -1,24 +1,14 @@
 /** workerd, the runtime of Cloudflare's Workers: binaries are compiled from its configuration, never by a program. */
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { askCommand } from '../command.ts'
 import type { Host, Suite } from '../host.ts'
 import { findInstalled } from '../place.ts'
+import { freePort } from '../port.ts'
 
 const BINARIES = ['kerf.relaxed.wasm', 'kerf.scalar.wasm', 'kerf.simd.wasm']
 const START_MS = 20_000, RUN_MS = 240_000
 const locate = () => findInstalled('.bin/workerd')
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-}
 
 function writeConfig({ folder, binaries, scratch }: Suite, port: number): string {
   mkdirSync(scratch, { recursive: true })
@@ -50,7 +40,8 @@ async function ask(url: string): Promise<string> {
 }
 
 export const HOSTS: readonly Host[] = [{
-  name: 'workerd', builds: ['scalar', 'simd', 'fast'], install: 'npm package workerd', npm: ['workerd'],
+  name: 'workerd', builds: ['scalar', 'simd', 'fast'], without: 'threaded: it has no workers that share memory',
+  install: 'npm package workerd', npm: ['workerd'],
   find() {
     const file = locate()
     const version = file && askCommand(file, ['--version'])?.replace('workerd ', '')
