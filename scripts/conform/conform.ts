@@ -104,6 +104,7 @@ async function runRow(host: Host, version: string, engine: string, build: Build,
   }
 }
 
+if (!existsSync('dist/kerf.scalar.wasm')) throw new Error('dist: expected the kernel, which npm run build makes, got none')
 const start = performance.now()
 const hosts = await listHosts()
 if (flags.install) installMissing(hosts)
