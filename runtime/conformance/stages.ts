@@ -92,9 +92,17 @@ function collect(parts: readonly ArrayLike<number>[], element: 'f32' | 'f64'): R
   return { element, bytes: new Uint8Array(all.buffer) }
 }
 
-/** Runs forward over each batch, and with `steps` the backward pass and an update behind it. */
-export async function runStageCase(kernel: Kernel, { name, spec, batches, steps }: StageCase, threads = 1): Promise<Finding> {
-  const stage = await openDrawn(kernel, threads > 1 ? { ...spec, threads } : spec)
+/** The stage of a case, its weights and adapter sets drawn. */
+export function openStageCase(kernel: Kernel, { spec }: StageCase, threads = 1): Promise<Stage> {
+  return openDrawn(kernel, threads > 1 ? { ...spec, threads } : spec)
+}
+
+export async function runStageCase(kernel: Kernel, it: StageCase, threads = 1): Promise<Finding> {
+  return trainStage(await openStageCase(kernel, it, threads), it)
+}
+
+/** Runs forward over each batch, and with `steps` the backward pass and an update behind it; closes the stage. */
+export function trainStage(stage: Stage, { name, spec, batches, steps }: StageCase): Finding {
   const { config: { hiddenSize: C, vocabSize, typesMax }, from } = spec
   const activations: Float32Array[] = [], logits: Float32Array[] = [], losses: number[] = [], gradients: Float32Array[] = []
   for (let step = 0; step < Math.max(steps, batches.length); step++) {

@@ -11,7 +11,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Abi } from '../abi.ts'
-import { ELEMENTS, KINDS } from './tape.ts'
+import { ACTIONS, ELEMENTS, KINDS } from './tape.ts'
 
 const ASC = fileURLToPath(new URL('../../node_modules/assemblyscript/bin/asc.js', import.meta.url))
 const ABI_FILE = new URL('../../dist/abi.json', import.meta.url)
@@ -104,6 +104,10 @@ function call(p: usize): usize {
   p += 8
   switch (operation) {
 ${functions.map(([name, index]) => dispatchLine(abi, name, index)).join('\n')}
+    case ${ACTIONS.write}: memory.copy(load<u32>(p), p + 16, load<u32>(p, 8)); break
+    case ${ACTIONS.copy}: memory.copy(load<u32>(p), load<u32>(p, 8), load<u32>(p, 16)); break
+    case ${ACTIONS.keep}: store<f64>(load<u32>(p), result); break
+    case ${ACTIONS.clear}: memory.fill(load<u32>(p), 0, load<u32>(p, 8)); break
     default: unreachable()
   }
   return p + (<usize>count << 3)

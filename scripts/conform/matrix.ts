@@ -5,8 +5,8 @@ import type { Build } from './host.ts'
 export type Row = {
   host: string; version: string; engine: string; build: Build
   cases: number; passed: number; digest: string; ms: number
-  /** The whole suite, or the kernel cases alone where the host has no JavaScript, or those that it has the time for. */
-  part: 'all' | 'kernel' | 'kernel, not large'
+  /** The whole suite, or what a host without JavaScript can play, or what it has the time for. */
+  part: 'all' | 'kernel and models' | 'kernel, not large'
   fused?: boolean; gap?: number; modelGap?: number
   verdict: 'equal' | 'within tolerance' | 'differs' | 'failed'
   differs?: string

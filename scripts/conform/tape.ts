@@ -7,6 +7,8 @@
  *   fill    kind, address, element, count, and by kind: uniform seed, scale, offset (f32 bits), halvings, zeros;
  *           integers seed, limit, offset; counter offset; bytes length and the bytes, filled up to words
  *   call    export, arguments; two words for each: an i32 or an f32's bits and 0, or an f64
+ *           or one of ACTIONS: write address, bytes, and the bytes; copy to, from, bytes; keep the last result at an address;
+ *           clear address, bytes
  *   out     element (7: the last call's result), address, count
  */
 import { addressesOf, placeSlots } from '../../runtime/conformance/arena.ts'
@@ -18,9 +20,14 @@ import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import type { Abi } from '../abi.ts'
 
 export const KINDS = { uniform: 1, integers: 2, counter: 3, values: 4 } as const
+/** What a tape does beside calling exports. */
+export const ACTIONS = { write: 1000, copy: 1001, keep: 1002, clear: 1003 } as const
 export const ELEMENTS: readonly (Element | 'result')[] = ['f64', 'f32', 'i32', 'u32', 'u16', 'i8', 'u8', 'result']
 
-export type Tape = { bytes: Uint8Array; cases: readonly Case[]; memoryBytes: number }
+/** A case on the tape: its outs in their order, by the names of its tensors. */
+export type Entry = { name: string; outs: readonly string[]; elements: readonly Element[] }
+export type Encoded = { words: readonly number[]; end: number; entry: Entry }
+export type Tape = { bytes: Uint8Array; entries: readonly Entry[]; memoryBytes: number }
 
 const f32Bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer)[0]
 const f64Words = (value: number) => [...new Uint32Array(Float64Array.of(value).buffer)]
@@ -51,18 +58,12 @@ function recordBytes(slot: Slot & { role: 'record' }, addresses: Record<string, 
 
 /** The calls that a case makes at these addresses. */
 function callWords(it: Case, addresses: Record<string, number>, abi: Abi): { calls: number[][]; returns: boolean } {
-  const names = Object.keys(abi.functions)
   const calls: number[][] = []
   let returns = false
   const recorder = new Proxy({}, {
     get: (_, name: string) => (...args: number[]) => {
-      const { parameters, result } = abi.functions[name]
-      returns = result !== 'void'
-      const words = args.flatMap((value, i) => {
-        const { type } = parameters[i]
-        return type === 'f64' ? f64Words(value) : [type === 'f32' ? f32Bits(value) : value, 0]
-      })
-      calls.push([names.indexOf(name), args.length, ...words])
+      returns = abi.functions[name].result !== 'void'
+      calls.push(wordsOfCall(abi, name, args))
       return 0
     },
   }) as KernelExports
@@ -70,7 +71,7 @@ function callWords(it: Case, addresses: Record<string, number>, abi: Abi): { cal
   return { calls, returns: returns && typeof result === 'number' }
 }
 
-function caseWords(it: Case, kernel: KernelExports, abi: Abi): { words: number[]; end: number } {
+function encodeCase(it: Case, kernel: KernelExports, abi: Abi): Encoded {
   const { places, end } = placeSlots(kernel, it.slots)
   const addresses = addressesOf(places)
   const fills: number[][] = [], outs: number[][] = []
@@ -86,20 +87,39 @@ function caseWords(it: Case, kernel: KernelExports, abi: Abi): { words: number[]
   }
   const { calls, returns } = callWords(it, addresses, abi)
   if (returns) outs.push([ELEMENTS.indexOf('result'), 0, 1])
-  const body = [end, fills.length, calls.length, outs.length, ...fills.flat(), ...calls.flat(), ...outs.flat()]
-  return { words: [4 * (body.length + 1), ...body], end }
+  const names = Object.keys(it.slots).filter((name) => it.slots[name].role === 'output' || it.slots[name].role === 'running')
+  const entry: Entry = {
+    name: nameCase(it), outs: [...names, ...(returns ? ['result'] : [])],
+    elements: outs.map(([element]) => (ELEMENTS[element] === 'result' ? 'f64' : ELEMENTS[element] as Element)),
+  }
+  return { words: joinWords(end, fills, calls, outs), end, entry }
 }
 
-export function encodeTape(kernel: KernelExports, abi: Abi, large: boolean): Tape {
-  const cases = CASES.filter((it) => large || !it.large)
-  const all = cases.map((it) => caseWords(it, kernel, abi))
-  const words = all.flatMap((one) => one.words)
-  return { bytes: new Uint8Array(Uint32Array.from([cases.length, ...words]).buffer), cases, memoryBytes: Math.max(...all.map(({ end }) => end)) }
+/** A case's words behind their length in bytes. */
+export function joinWords(end: number, fills: number[][], calls: number[][], outs: number[][]): number[] {
+  const body = [[end, fills.length, calls.length, outs.length], ...fills, ...calls, ...outs].flat()
+  return [4 * (body.length + 1), ...body]
 }
 
-/** Names of a case's results in the order of its outs. */
-export function outNames(it: Case): string[] {
-  return Object.entries(it.slots).filter(([, { role }]) => role === 'output' || role === 'running').map(([name]) => name)
+/** An export's call, its arguments as words. */
+export function wordsOfCall(abi: Abi, name: string, args: readonly number[]): number[] {
+  const { parameters } = abi.functions[name]
+  const words = args.flatMap((value, i) => {
+    const { type } = parameters[i]
+    return type === 'f64' ? f64Words(value) : [type === 'f32' ? f32Bits(value) : value, 0]
+  })
+  return [Object.keys(abi.functions).indexOf(name), args.length, ...words]
 }
 
-export { nameCase }
+/** The kernel cases, and what else has been encoded, one behind another. */
+export function encodeTape(kernel: KernelExports, abi: Abi, large: boolean, others: readonly Encoded[] = []): Tape {
+  const all = [...CASES.filter((it) => large || !it.large).map((it) => encodeCase(it, kernel, abi)), ...others]
+  const words = new Uint32Array(1 + all.reduce((sum, one) => sum + one.words.length, 0))
+  words[0] = all.length
+  let at = 1
+  for (const one of all) {
+    words.set(one.words, at)
+    at += one.words.length
+  }
+  return { bytes: new Uint8Array(words.buffer), entries: all.map(({ entry }) => entry), memoryBytes: Math.max(...all.map(({ end }) => end)) }
+}

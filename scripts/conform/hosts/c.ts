@@ -5,14 +5,13 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Element } from '../../../runtime/conformance/case.ts'
 import { askCommand, runCommand, versionIn } from '../command.ts'
 import type { Found, Host, Suite } from '../host.ts'
 import { digestsOf, prepareProgram } from '../interpreter.ts'
 import type { Program } from '../interpreter.ts'
 import { formatMessage } from '../protocol.ts'
 import { readExpected } from '../published.ts'
-import { ELEMENTS, nameCase, outNames } from '../tape.ts'
+import { ELEMENTS } from '../tape.ts'
 
 const RUNTIME = '/usr/share/wabt/wasm2c'
 const WITHOUT = 'simd, fast and threaded: wasm2c 1.0.32 knows none of them'
@@ -90,20 +89,18 @@ async function playTape({ program, file }: { program: Program; file: string }, e
   const expected = readExpected()
   const lines: string[] = []
   let passed = 0
-  for (const [index, it] of program.cases.entries()) {
+  for (const [index, it] of program.entries.entries()) {
     const wanted = digestsOf(it, expected), got = printed[index].trim().split(' ').filter((digest) => digest !== '')
     const out = wanted.findIndex((digest, k) => digest !== got[k])
     if (out < 0 && got.length === wanted.length) passed += 1
     else {
       const [hex] = lines.length === 0 ? await runCommand({ file: command, args: [...args, String(index), String(out)] }) : [undefined]
-      const tensor = outNames(it)[out] ?? 'result', slot = it.slots[tensor]
-      const element: Element = slot !== undefined && 'element' in slot ? slot.element : 'f64'
       const digests = { expected: wanted[out], got: got[out] ?? 'none' }
-      lines.push(formatMessage({ kind: 'failure', case: nameCase(it), tensor, element, ...digests, ...(hex && { hex }) }))
+      lines.push(formatMessage({ kind: 'failure', case: it.name, tensor: it.outs[out], element: it.elements[out], ...digests, ...(hex && { hex }) }))
     }
   }
   const digest = printed.find((line) => line.startsWith('total '))!.slice(6)
-  return [...lines, formatMessage({ kind: 'score', part: 'kernel', cases: program.cases.length, passed, digest, ms })]
+  return [...lines, formatMessage({ kind: 'score', part: 'kernel and models', cases: program.entries.length, passed, digest, ms })]
 }
 
 function findCompiler(compiler: string, needed: readonly string[]): Found | undefined {

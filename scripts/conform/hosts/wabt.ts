@@ -15,7 +15,6 @@ import { digestOfCase, digestsOf, prepareProgram } from '../interpreter.ts'
 import type { Program } from '../interpreter.ts'
 import { formatMessage } from '../protocol.ts'
 import { readExpected } from '../published.ts'
-import { nameCase, outNames } from '../tape.ts'
 
 const INTERPRETER = 'spectest-interp'
 
@@ -107,7 +106,7 @@ async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
   writeFileSync(join(suite.scratch, memory), memoryModule(program))
   copyFileSync(program.kernel, join(suite.scratch, basename(program.kernel)))
   const expected = readExpected()
-  const digests = program.cases.map((it) => digestsOf(it, expected))
+  const digests = program.entries.map((entry) => digestsOf(entry, expected))
   const all = createDigest()
   for (const digest of digests.flat()) {
     all.addWord(Number.parseInt(digest.slice(0, 8), 16))
@@ -130,15 +129,15 @@ async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
   if (failures.size !== failed) throw new Error(`${INTERPRETER}: expected ${failed} failures by line, got ${failures.size}: ${printed.slice(0, 3).join(' | ')}`)
   const lines: string[] = []
   for (const [line] of failures) {
-    if (line > program.cases.length) continue
-    const it = program.cases[line - 1], wanted = digests[line - 1]
+    if (line > program.entries.length) continue
+    const it = program.entries[line - 1], wanted = digests[line - 1]
     const tensors = wanted.map((digest, out) => ({ field: 'outDigest', args: [out], expected: decimal(digest) }))
     const one = join(suite.scratch, 'one.json')
     const differing = readFailures(await interpret(writeScript(program, memory, one, [run(line - 1), ...tensors])))
     const [at = 2, got = 'another digest'] = [...differing].find(([assertion]) => assertion > 1) ?? []
-    const tensor = outNames(it)[at - 2] ?? 'result'
-    const reference = lines.length === 0 ? (await runReference(nameCase(it)))?.results[tensor] : undefined
-    const named = { kind: 'failure', case: nameCase(it), tensor, element: reference?.element ?? null, expected: wanted[at - 2], got } as const
+    const tensor = it.outs[at - 2]
+    const reference = lines.length === 0 ? (await runReference(it.name))?.results[tensor] : undefined
+    const named = { kind: 'failure', case: it.name, tensor, element: reference?.element ?? null, expected: wanted[at - 2], got } as const
     if (reference === undefined) lines.push(formatMessage(named))
     else {
       const elements = bitsOf(reference).map((expected, index) => ({ field: 'outBits', args: [at - 2, index], expected }))
@@ -147,7 +146,7 @@ async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
     }
   }
   return [...lines, formatMessage({
-    kind: 'score', part: 'kernel, not large', cases: program.cases.length, passed: program.cases.length - lines.length,
+    kind: 'score', part: 'kernel, not large', cases: program.entries.length, passed: program.entries.length - lines.length,
     digest: failures.get(asserts.length) ?? total, ms,
   })]
 }
