@@ -229,7 +229,8 @@ export function backwardCase(sizes: BlockSizes, trained: 'all' | 'adapters', dxW
   const ffnTrained = trained === 'all' || sizes.adapted.includes('up') || sizes.adapted.includes('down')
   const ffnRows = ffnTrained ? N : FFN_ROWS
   return kernelCase({
-    operation: 'blockBackward', sizes: `${labelOf(sizes)}, ${trained} trained${dxWanted ? '' : ', no dx'}`, tolerance: 8e-6, floor: large ? LARGE_FLOOR : 0.1, large,
+    operation: 'blockBackward', sizes: `${labelOf(sizes)}, ${trained} trained${dxWanted ? '' : ', no dx'}`, large,
+    tolerance: 8e-6, floor: large ? LARGE_FLOOR : 0.1,
     aliases: dxWanted ? [['dx', 'dOut']] : [],
     slots: {
       ...(dxWanted && { dx: output(N * C) }), ...Object.fromEntries(Object.entries(start).map(([name, source]) => [name, running(source)])),
