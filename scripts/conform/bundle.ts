@@ -16,11 +16,14 @@ function publishedConstants(): Record<string, string> {
   return { EXPECTED: JSON.stringify(readExpected()), VECTORS: JSON.stringify({ expectation, files: hexed }) }
 }
 
-export async function bundleSuite(): Promise<void> {
-  mkdirSync(FOLDER, { recursive: true })
-  const common = { bundle: true, logLevel: 'silent' as const, outdir: FOLDER } satisfies BuildOptions
+export async function bundleSuite(folder = FOLDER): Promise<void> {
+  mkdirSync(folder, { recursive: true })
+  const common = { bundle: true, logLevel: 'silent' as const, outdir: folder } satisfies BuildOptions
   await build({
     ...common, entryPoints: [`${ROOT}suite.ts`], format: 'iife', target: 'es2020', platform: 'neutral', define: publishedConstants(),
+  })
+  await build({
+    ...common, entryPoints: [`${ROOT}core.ts`], format: 'iife', globalName: 'kerfConformCore', target: 'es2015', define: publishedConstants(),
   })
   await build({
     ...common, entryPoints: [`${ROOT}drive.node.ts`], format: 'esm', target: 'node20', platform: 'node', external: ['./suite.js'],

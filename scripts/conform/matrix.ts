@@ -6,7 +6,7 @@ export type Row = {
   host: string; version: string; engine: string; build: Build
   cases: number; passed: number; digest: string; ms: number
   /** The whole suite, or what a host without JavaScript can play, or what it has the time for. */
-  part: 'all' | 'kernel and models' | 'kernel, not large'
+  part: 'all' | 'kernel' | 'kernel and models' | 'kernel, not large'
   fused?: boolean; gap?: number; modelGap?: number
   verdict: 'equal' | 'within tolerance' | 'differs' | 'failed'
   differs?: string

@@ -7,7 +7,7 @@ const MARK = 'kerf-conform '
 /** `crash`: what the suite threw. */
 export type Message =
   | ({ kind: 'failure' } & Failure)
-  | ({ kind: 'score'; ms: number; part?: 'kernel and models' | 'kernel, not large' } & SuiteScore)
+  | ({ kind: 'score'; ms: number; part?: 'kernel' | 'kernel and models' | 'kernel, not large' } & SuiteScore)
   | { kind: 'crash'; error: string }
 
 export function formatMessage(message: Message): string {

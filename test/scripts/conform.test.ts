@@ -83,7 +83,7 @@ test('the matrix shows what fuses, what differs and what failed', () => {
   assert.match(text, /within tolerance \(1\.0e-6, models 2\.0e-3\), fuses/)
   assert.match(text, /differs: add: <out>/)
   assert.match(text, /FAILED: hung/)
-  const digests = { all: 'd', 'kernel and models': 'k', 'kernel, not large': 'n' }
+  const digests = { all: 'd', kernel: 'k', 'kernel and models': 'm', 'kernel, not large': 'n' }
   const page = formatPage({ date: 'today', digests, rows, left: [], missing: [{ host: 'Dial', install: 'a dial' }], seconds: 3 })
   assert.match(page, /differs: add: &#60;out&#62;/)
   assert.match(page, /<td>Dial<\/td><td colspan="7">missing: a dial<\/td>/)
