@@ -1,4 +1,4 @@
-/** Runs the suite under Node, Deno and Bun: `drive.node.mjs BUILD BINARIES`. A thread of a team is this same file again. */
+/** Runs the suite under Node, Deno and Bun: `drive.node.mjs BUILD BINARIES [one-tile]`. A thread of a team is this same file again. */
 import { readFileSync } from 'node:fs'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 import './suite.js'
@@ -19,9 +19,9 @@ function startThread(job: ThreadJob): Promise<void> {
 }
 
 if (isMainThread) {
-  const [build, binaries] = process.argv.slice(2)
+  const [build, binaries, tiles] = process.argv.slice(2)
   await run({
-    build, startThread, now: () => performance.now(), print: (line) => console.log(line),
+    build, startThread, tiles: tiles !== 'one-tile', now: () => performance.now(), print: (line) => console.log(line),
     load: (file) => WebAssembly.compile(readFileSync(`${binaries}/${file}`)),
   })
 } else {

