@@ -2,10 +2,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
+import { LENGTHS } from '../../runtime/conformance/case.ts'
+import { quantize } from '../../runtime/conformance/cases.convert.ts'
 import { BUILDS } from '../kernels.ts'
-import { mapVector, openArena } from './arena.ts'
-import { LENGTHS, draw, drawIntegers } from './case.ts'
-import { quantize } from './cases.convert.ts'
+import { drawn, drawnIntegers, mapVector, openArena } from './arena.ts'
 import { halfValue, nearestHalf } from './half.ts'
 
 const COUNT = 65536
@@ -71,7 +71,7 @@ for (const build of BUILDS) {
     }
     const wide = (count: number) => new Float32Array(memory.buffer, address, count).slice()
     for (const n of LENGTHS) {
-      const finite = Uint16Array.from(drawIntegers(n, 0x7c00, 'in place'))
+      const finite = Uint16Array.from(drawnIntegers(n, 0x7c00, 'in place'))
       const bytes = new Uint8Array(finite.buffer)
       kernel.widenF16(address, place(bytes, n), n)
       assert.equal(wide(n), Float32Array.from(finite, halfValue))
@@ -79,8 +79,8 @@ for (const build of BUILDS) {
       assert.equal(wide(n), new Float32Array(Int32Array.from(finite, (bits) => bits << 16).buffer))
     }
     for (const [N, C] of [[1, 1], [3, 7], [5, 16], [2, 67]]) {
-      const q = Int8Array.from(drawIntegers(N * C, 255, 'in place'), (value) => value - 127)
-      const scales = Float32Array.from(draw(N, 'in place'))
+      const q = Int8Array.from(drawnIntegers(N * C, 255, 'in place'), (value) => value - 127)
+      const scales = Float32Array.from(drawn(N, 'in place'))
       const scalesAt = address + 4 * N * C + 4
       new Float32Array(memory.buffer, scalesAt, N).set(scales)
       kernel.dequantizeRows(address, place(new Uint8Array(q.buffer), N * C), scalesAt, N, C)
@@ -106,7 +106,7 @@ for (const build of BUILDS) {
 
   test(`${build}: int8 errs by at most half a step`, () => {
     const N = 13, C = 67
-    const x = Float32Array.from(draw(N * C, 'half a step', 5))
+    const x = Float32Array.from(drawn(N * C, 'half a step', 5))
     const { q, scales } = quantizeBy(kernel, memory, x, N, C)
     x.forEach((value, i) => {
       const step = scales[Math.floor(i / C)]

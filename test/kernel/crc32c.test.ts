@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
 import { crc32c as reference } from '../wire/crc32c.ts'
-import { drawIntegers } from './case.ts'
+import { drawnIntegers } from './arena.ts'
 
 const READ_COMMAND = `
   01c00000 00000000 00000000 00000000 14000000 00000400 00000014 00000018 28000000 00000000 02000000 00000000`
@@ -21,7 +21,7 @@ const KNOWN: [bytes: Uint8Array, crc: number][] = [
 ]
 
 const LENGTH_MAX = 70
-const noise = (count: number) => Uint8Array.from(drawIntegers(count, 256, 'noise'))
+const noise = (count: number) => Uint8Array.from(drawnIntegers(count, 256, 'noise'))
 
 for (const build of BUILDS) {
   const kernel = await openKernelBuild(build)

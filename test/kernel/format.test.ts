@@ -6,9 +6,8 @@ import { PANELS_CODE, formatCode } from '../../runtime/kernel/format.ts'
 import { TILES } from '../../runtime/kernel/load.ts'
 import { LINEAR_BYTES, writeLinear } from '../../runtime/kernel/records.ts'
 import { BUILDS } from '../kernels.ts'
-import { openArena, sameBytes } from './arena.ts'
+import { drawn, openArena, sameBytes } from './arena.ts'
 import type { Arena } from './arena.ts'
-import { draw } from './case.ts'
 
 /** N rows, O outputs, I inputs: the ends of vectors, tiles and blocks. */
 const SIZES = [[1, 1, 1], [3, 5, 7], [5, 4, 4], [7, 1, 9], [2, 9, 1], [6, 17, 33], [4, 40, 300], [9, 300, 21], [13, 530, 64]]
@@ -57,10 +56,10 @@ for (const build of BUILDS) {
         assert.ok(LINEAR_BYTES < STEP_BYTES)
         for (const sizes of SIZES) {
           const [N, O, I] = sizes
-          put(arena, at.values, draw(O * I, 'weight'))
-          put(arena, at.x, draw(N * I, 'x'))
-          put(arena, at.dy, draw(N * O, 'dy'))
-          put(arena, at.bias, draw(O, 'bias'))
+          put(arena, at.values, drawn(O * I, 'weight'))
+          put(arena, at.x, drawn(N * I, 'x'))
+          put(arena, at.dy, drawn(N * O, 'dy'))
+          put(arena, at.bias, drawn(O, 'bias'))
           store(arena, format, O, I)
           const [y, dx] = runLayer(arena, sizes, at.values, 'f32')
           const [yStored, dxStored] = runLayer(arena, sizes, at.weight, format)
@@ -73,9 +72,9 @@ for (const build of BUILDS) {
         const columns = arena.kernel.tileColumns()
         for (const [N, panels, I] of [[1, 1, 1], [3, 2, 7], [7, 3, 256], [13, 5, 257], [6, 41, 300]]) {
           const O = panels * columns
-          put(arena, at.values, draw(O * I, 'weight'))
-          put(arena, at.x, draw(N * I, 'x'))
-          put(arena, at.bias, draw(O, 'bias'))
+          put(arena, at.values, drawn(O * I, 'weight'))
+          put(arena, at.x, drawn(N * I, 'x'))
+          put(arena, at.bias, drawn(O, 'bias'))
           for (let row = 0; row < O; row += columns) arena.kernel.packPanel(at.weight + 4 * row * I, at.values + 4 * row * I, I)
           const run = (weight: number, format: number) => {
             writeLinear(arena.memory.buffer, at.record, {
@@ -96,7 +95,7 @@ for (const build of BUILDS) {
           i32.set([4, 10, 0, 9, 9, 1, 2], at.x >> 2)
           i32.set([1, 0, 1, 1, 0, 0, 1], at.dy >> 2)
           i32.set([0, 3, 3, 7], at.bias >> 2)
-          put(arena, at.values, draw(V * C, 'tables'))
+          put(arena, at.values, drawn(V * C, 'tables'))
           store(arena, format, V, C)
           const run = (table: number, code: number) => {
             arena.kernel.embedding(at.y, at.x, at.dy, at.bias, table, table, table, code, at.scales, at.scales, at.scales, lengths.length, C)

@@ -6,13 +6,16 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { TILES } from '../../runtime/kernel/load.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
-import { MULTIPLIES, checkOracle, nameCase, openArena, runCase, sameBytes } from './arena.ts'
+import type { Case } from '../../runtime/conformance/case.ts'
+import { nameCase } from '../../runtime/conformance/case.ts'
+import { TAIL_CUBE } from '../../runtime/conformance/cases.matmul.ts'
+import { CASES } from '../../runtime/conformance/cases.ts'
+import { MULTIPLIES, checkOracle, openArena, runCase, sameBytes } from './arena.ts'
 import type { Arena, Outcome } from './arena.ts'
-import type { Case } from './case.ts'
-import { CASES } from './cases.ts'
 
 const arenas = await Promise.all(BUILDS.map((build) => openArena(build)))
 const tiled = await Promise.all(TILES.slice(1).map((tile) => openArena('simd', tile)))
+const ALL = [...CASES, ...TAIL_CUBE]
 const operations = [...new Set(CASES.map(({ operation }) => operation))]
 
 function checkBits(it: Case, actual: Outcome, expected: Outcome, what: string): void {
@@ -28,7 +31,7 @@ function checkAliases(arena: Arena, it: Case, plain: Outcome): void {
 
 for (const operation of operations) {
   test(operation, () => {
-    for (const it of CASES) {
+    for (const it of ALL) {
       if (it.operation !== operation) continue
       const [scalar, ...others] = arenas
       const plain = runCase(scalar, it)

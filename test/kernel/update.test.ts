@@ -1,12 +1,11 @@
 /** AdamW against PyTorch's steps, and what FedAvg promises of exactness. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { adamwArguments } from '../../runtime/conformance/cases.update.ts'
 import { distance } from '../distance.ts'
 import { BUILDS } from '../kernels.ts'
 import { goldenNumber, goldenTensor } from '../oracle/golden.ts'
-import { openArena } from './arena.ts'
-import { draw } from './case.ts'
-import { adamwArguments } from './cases.update.ts'
+import { drawn, openArena } from './arena.ts'
 
 const LARGEST = 3.4028234663852886e38
 
@@ -53,7 +52,7 @@ for (const build of BUILDS) {
     return f32(out, n).slice()
   }
   const bits = (values: Float32Array) => new Uint32Array(values.buffer.slice(0))
-  const odd = Float32Array.of(0, 1.4e-45, -1.4e-45, 1e-40, LARGEST, -LARGEST, 1 / 3, 16777217, ...draw(500, 'odd'))
+  const odd = Float32Array.of(0, 1.4e-45, -1.4e-45, 1e-40, LARGEST, -LARGEST, 1 / 3, 16777217, ...drawn(500, 'odd'))
 
   test(`${build}: one participant gets its own bits back, whatever its weight`, () => {
     for (const weight of [1, 3, 7, 977, 16000, 2 ** 29 - 1]) assert.equal(bits(average([{ x: odd, weight }])), bits(odd), `weight ${weight}`)
@@ -68,7 +67,7 @@ for (const build of BUILDS) {
   })
 
   test(`${build}: weights count`, () => {
-    const [a, b, c] = ['a', 'b', 'c'].map((name) => Float32Array.from(draw(301, name)))
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => Float32Array.from(drawn(301, name)))
     const expected = a.map((value, i) => (100 * value + 1 * b[i] + 7 * c[i]) / 108)
     assert.equal(average([{ x: a, weight: 100 }, { x: b, weight: 1 }, { x: c, weight: 7 }]), expected)
     assert.equal(average([{ x: a, weight: 1 }, { x: b, weight: 0 }]), a)

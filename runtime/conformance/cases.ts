@@ -1,4 +1,4 @@
-/** The one table: every operation's cases, for the oracle, for bit equality, for guards and aliases. */
+/** The one table: every operation's cases, for the oracle, for bit equality on every host, for guards and aliases. */
 import { ACTIVATION } from './cases.activation.ts'
 import { ATTENTION } from './cases.attention.ts'
 import { BLOCK } from './cases.block.ts'

@@ -1,7 +1,8 @@
 /** Cases of assembly/attention.ts: ragged batches with sequences of no, one and many rows, heads of odd width. */
-import { attention } from '../oracle/bert.ts'
 import type { Case } from './case.ts'
-import { draw, expectGradients, input, kernelCase, output, scratch } from './case.ts'
+import { input, kernelCase, output, scratch } from './case.ts'
+import type { Oracle } from './oracle.ts'
+import { draw, list, read } from './source.ts'
 
 /** Rows of each sequence, heads, width of a head, and the longest sequence that scratch allows for. */
 type Sizes = { lengths: readonly number[]; H: number; D: number; T: number }
@@ -16,6 +17,8 @@ const SIZES: readonly Sizes[] = [
   { lengths: [23, 41], H: 2, D: 64, T: 41 },
   // Packs more than the columns of D alone: scratch must be sized by the longer of T and D.
   { lengths: [270], H: 1, D: 8, T: 270 },
+  // BERT-base's heads.
+  { lengths: [33, 64], H: 12, D: 64, T: 128 },
 ]
 
 /** offsets [S + 1] of sequences of these lengths. */
@@ -29,22 +32,25 @@ function directions(sizes: Sizes): Case[] {
   const offsets = offsetsOf(lengths)
   const S = lengths.length, C = H * D, size = offsets[S] * C
   const q = draw(size, 'q', 2), k = draw(size, 'k', 2), v = draw(size, 'v'), dOut = draw(size, 'dOut')
-  const inputs = { q: input(q), k: input(k), v: input(v), offsets: input(offsets, 'i32') }
+  const inputs = { q: input(q), k: input(k), v: input(v), offsets: input(list(offsets), 'i32') }
   const own = scratch((kernel) => kernel.attentionScratchBytes(T, D))
-  const forward = () => attention(q, k, v, offsets, C, H)
   const label = `lengths=${lengths} H=${H} D=${D} T=${T}`
   return [
     kernelCase({
       operation: 'attention', sizes: label, tolerance: 2e-6,
       slots: { out: output(size), ...inputs, scratch: own },
       call: (kernel, at) => kernel.attention(at.out, at.q, at.k, at.v, at.offsets, S, H, D, T, at.scratch),
-      expect: () => ({ out: forward() }),
+      expect: (oracle) => ({ out: oracle.attention(read(q), read(k), read(v), offsets, C, H) }),
     }),
     kernelCase({
       operation: 'attentionBackward', sizes: label, tolerance: 2e-6, floor: 0.1,
       slots: { dq: output(size), dk: output(size), dv: output(size), dOut: input(dOut), ...inputs, scratch: own },
       call: (kernel, at) => kernel.attentionBackward(at.dq, at.dk, at.dv, at.dOut, at.q, at.k, at.v, at.offsets, S, H, D, T, at.scratch),
-      expect: () => expectGradients(forward, dOut, { dq: q, dk: k, dv: v }, {}, size > 2000 ? 8 : 40),
+      expect(oracle: Oracle) {
+        const [dq, dk, dv] = [q, k, v].map(read)
+        const count = size > 50000 ? 2 : size > 2000 ? 8 : 40
+        return oracle.gradients(() => oracle.attention(dq, dk, dv, offsets, C, H), read(dOut), { dq, dk, dv }, {}, count)
+      },
     }),
   ]
 }

@@ -1,0 +1,5 @@
+declare module '*.wasm' {
+  const module: WebAssembly.Module
+  export default module
+}
+declare module './suite.js' {}
