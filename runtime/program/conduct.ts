@@ -104,7 +104,6 @@ export async function claimOut(
   { files }: ProgramHost, { out, resume }: Prepared['settings'], places: readonly string[],
 ): Promise<Place['claim']> {
   let claimed = false
-  await tryWriting(files, out)
   for (const place of places) if (resume && await openRounds(files, joinPath(place, 'checkpoint'), 1).read()) claimed = true
   return async () => {
     if (claimed) return null
@@ -154,6 +153,8 @@ export async function conduct(
   host.interrupts.describe(() => journal.interrupt(rounds.directory))
   const connection = await connect(run, contract, (line) => journal.note(line))
   try {
+    // Not before: a call that is refused leaves nothing behind.
+    await tryWriting(files, out)
     const { vector, ...measured } = await Promise.race([run.result, connection.failed, halves.failed])
     await journal.flush(contract.steps)
     await writeAdapter(files, out, vector, layout, model, adapter, labels, prepared.base)
