@@ -1,0 +1,71 @@
+/**
+ * The kernel's scalar build as ES5, by Binaryen: two lowerings, since wasm2js knows no saturating conversion and no bulk memory,
+ * then wasm2js itself. What that leaves to its caller is done here:
+ *
+ *   f32 arguments   WebAssembly rounds them as they come in; wasm2js does not, and would compute with the double
+ *   memory          an instance stands on the caller's buffer, never on one of its own, and never grows it
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The name that targets/embedded/wasm.ts declares. */
+export const OPEN_KERNEL = 'openScalarKernel'
+
+const BINARYEN = join(dirname(fileURLToPath(import.meta.resolve('binaryen'))), 'bin')
+const FEATURES = ['--enable-bulk-memory-opt', '--enable-nontrapping-float-to-int']
+const LOWERINGS = ['--llvm-nontrapping-fptoint-lowering', '--llvm-memory-copy-fill-lowering']
+
+type Abi = { functions: Readonly<Record<string, { parameters: readonly { name: string; type: string }[] }>> }
+
+function runBinaryen(tool: string, args: readonly string[]): void {
+  const { status, stderr, error } = spawnSync(process.execPath, [join(BINARYEN, tool), ...args], {
+    encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  if (status !== 0) throw new Error(`${tool}: ${error?.message ?? stderr.slice(0, 400)}`)
+}
+
+/** What wasm2js gives for a binary: a module that makes one instance on an empty buffer. */
+function translate(binary: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'kerf-'))
+  try {
+    const lowered = join(folder, 'lowered.wasm'), script = join(folder, 'kernel.js')
+    runBinaryen('wasm-opt', [binary, ...FEATURES, ...LOWERINGS, '-o', lowered])
+    runBinaryen('wasm2js', [lowered, '-O3', '-o', script])
+    return readFileSync(script, 'utf8')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** Exports that take f32 arguments, called with these rounded. */
+function roundArguments({ functions }: Abi): string {
+  return Object.entries(functions).flatMap(([name, { parameters }]) => {
+    if (!parameters.some(({ type }) => type === 'f32')) return []
+    const names = parameters.map((_, index) => `a${index}`)
+    const rounded = names.map((argument, index) => (parameters[index].type === 'f32' ? `Math.fround(${argument})` : argument))
+    return [`  exports.${name} = round(exports.${name}, function (run) {
+    return function (${names.join(', ')}) { return run(${rounded.join(', ')}) }
+  })`]
+  }).join('\n')
+}
+
+/** `imports` up to the end of the function that makes an instance, which the module's own one follows. */
+const OWN_INSTANCE = /\nvar memasmFunc = new ArrayBuffer\(0\);[^]*$/
+
+/** The kernel as a module of ES5 but for its `export`, which gives `openScalarKernel`. */
+export function translateKernel(binary = 'dist/kerf.scalar.wasm', abiFile = 'dist/abi.json'): string {
+  const text = translate(binary)
+  if (!OWN_INSTANCE.test(text)) throw new Error('wasm2js: expected an instance of its own at the end, got another text')
+  const abi = JSON.parse(readFileSync(abiFile, 'utf8')) as Abi
+  return `${text.replace(OWN_INSTANCE, '')}
+function round(run, wrap) { return wrap(run) }
+export function ${OPEN_KERNEL}(buffer) {
+  var exports = asmFunc({ env: { memory: { buffer: buffer } } })
+${roundArguments(abi)}
+  return exports
+}
+`
+}

@@ -1,0 +1,30 @@
+/**
+ * WebAssembly where an engine has none, as far as runtime/kernel/wasm.ts asks for it: one module, the kernel's scalar build that
+ * wasm2js has made into ES5. The bundle takes this in the place of the global of the same name.
+ */
+
+/** Made by scripts/embedded.kernel.ts: an instance of the kernel on `buffer`. */
+declare const openScalarKernel: (buffer: ArrayBuffer) => Readonly<Record<string, (...numbers: number[]) => number>>
+
+const PAGE_BYTES = 65536
+
+class LinearMemory {
+  readonly buffer: ArrayBuffer
+
+  constructor({ initial }: { initial: number }) {
+    this.buffer = new ArrayBuffer(initial * PAGE_BYTES)
+  }
+}
+
+/** What is wrong with a memory that is none. */
+class LinkFailure extends Error {}
+
+const engine = {
+  Memory: LinearMemory,
+  LinkError: LinkFailure,
+  compile: async () => ({}),
+  validate: () => true,
+  instantiate: async (_module: object, { env }: { env: { memory: LinearMemory } }) => ({ exports: openScalarKernel(env.memory.buffer) }),
+}
+
+export { engine as WebAssembly }
