@@ -15,6 +15,8 @@ import { OPEN_KERNEL, translateKernel } from './embedded.kernel.ts'
 
 const FOLDER = 'targets/embedded'
 const NAME = 'kerf'
+/** What stands in the place of the engine's globals. */
+const GLOBALS = ['engine.ts', 'kernel.ts']
 
 function lower(code: string, syntax: 'ecmascript' | 'typescript'): string {
   return transformSync(code, {
@@ -32,11 +34,11 @@ const leaveOut: Plugin = {
   },
 }
 
-/** The device in one module of today's JavaScript; engine.ts stays outside, since the second pass puts it in place of globals. */
+/** The device in one module of today's JavaScript; what stands in the place of globals is the second pass's. */
 async function bundleDevice(): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [`${FOLDER}/main.ts`], bundle: true, write: false, format: 'esm', platform: 'neutral', target: 'es2022',
-    external: ['./engine.ts'], plugins: [leaveOut], mainFields: ['module', 'main'], logLevel: 'error',
+    external: GLOBALS.map((file) => `./${file}`), plugins: [leaveOut], mainFields: ['module', 'main'], logLevel: 'error',
   })
   return outputFiles[0].text
 }
@@ -49,7 +51,7 @@ function lowerFiles(device: string, kernel: string): Plugin {
       onLoad({ filter: /^kerf:device$/, namespace: 'made' }, () => ({ contents: lower(device, 'ecmascript'), loader: 'js', resolveDir: FOLDER }))
       onLoad({ filter: /^kerf:kernel$/, namespace: 'made' }, () => ({ contents: kernel, loader: 'js' }))
       onLoad({ filter: /targets[\\/]embedded[\\/]\w+\.ts$/ }, ({ path }) => {
-        const before = path.endsWith('wasm.ts') ? `import { ${OPEN_KERNEL} } from 'kerf:kernel'\n` : ''
+        const before = path.endsWith('kernel.ts') ? `import { ${OPEN_KERNEL} } from 'kerf:kernel'\n` : ''
         return { contents: before + lower(readFileSync(path, 'utf8'), 'typescript'), loader: 'js', resolveDir: FOLDER }
       })
     },
@@ -60,7 +62,7 @@ function lowerFiles(device: string, kernel: string): Plugin {
 export async function bundleEmbedded({ kernel = translateKernel(), minify = true } = {}): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: ['kerf:device'], bundle: true, write: false, minify, format: 'iife', globalName: NAME, platform: 'neutral', target: 'es5',
-    inject: [`${FOLDER}/engine.ts`, `${FOLDER}/wasm.ts`], plugins: [lowerFiles(await bundleDevice(), kernel)],
+    inject: GLOBALS.map((file) => `${FOLDER}/${file}`), plugins: [lowerFiles(await bundleDevice(), kernel)],
     mainFields: ['module', 'main'], logLevel: 'error', charset: 'ascii', legalComments: 'none',
   })
   return outputFiles[0].text

@@ -3,6 +3,7 @@
  * then wasm2js itself. What that leaves to its caller is done here:
  *
  *   f32 arguments   WebAssembly rounds them as they come in; wasm2js does not, and would compute with the double
+ *   crc32c          reads four bytes at once from any address; wasm2js reads words, from multiples of four alone
  *   memory          an instance stands on the caller's buffer, never on one of its own, and never grows it
  */
 import { spawnSync } from 'node:child_process'
@@ -46,13 +47,21 @@ function roundArguments({ functions }: Abi): string {
     if (!parameters.some(({ type }) => type === 'f32')) return []
     const names = parameters.map((_, index) => `a${index}`)
     const rounded = names.map((argument, index) => (parameters[index].type === 'f32' ? `Math.fround(${argument})` : argument))
-    return [`  exports.${name} = round(exports.${name}, function (run) {
+    return [`  exports.${name} = wrap(exports.${name}, function (run) {
     return function (${names.join(', ')}) { return run(${rounded.join(', ')}) }
   })`]
   }).join('\n')
 }
 
-/** `imports` up to the end of the function that makes an instance, which the module's own one follows. */
+/** The bytes before the first multiple of four by themselves: fewer than four, the kernel takes one by one. */
+const ALIGN_CRC = `  exports.crc32c = wrap(exports.crc32c, function (run) {
+    return function (table, x, n, crc) {
+      var head = Math.min(n, -x & 3)
+      return run(table, x + head, n - head, run(table, x, head, crc))
+    }
+  })`
+
+/** The module's own instance, on an empty buffer, after the function that makes one. */
 const OWN_INSTANCE = /\nvar memasmFunc = new ArrayBuffer\(0\);[^]*$/
 
 /** The kernel as a module of ES5 but for its `export`, which gives `openScalarKernel`. */
@@ -61,10 +70,11 @@ export function translateKernel(binary = 'dist/kerf.scalar.wasm', abiFile = 'dis
   if (!OWN_INSTANCE.test(text)) throw new Error('wasm2js: expected an instance of its own at the end, got another text')
   const abi = JSON.parse(readFileSync(abiFile, 'utf8')) as Abi
   return `${text.replace(OWN_INSTANCE, '')}
-function round(run, wrap) { return wrap(run) }
+function wrap(run, make) { return make(run) }
 export function ${OPEN_KERNEL}(buffer) {
   var exports = asmFunc({ env: { memory: { buffer: buffer } } })
 ${roundArguments(abi)}
+${ALIGN_CRC}
   return exports
 }
 `

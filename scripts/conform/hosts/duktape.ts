@@ -1,6 +1,6 @@
 /** Duktape: ES5 with typed arrays, an interpreter for microcontrollers. */
-import type { ScriptHost } from '../host.ts'
-import { askProgram, runProgram } from '../process.ts'
+import type { ScriptHost } from './script.ts'
+import { askProgram, runProgram } from './program.ts'
 
 const PROGRAM = 'duk'
 

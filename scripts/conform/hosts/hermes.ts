@@ -5,8 +5,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ScriptHost } from '../host.ts'
-import { askProgram, runProgram } from '../process.ts'
+import type { ScriptHost } from './script.ts'
+import { askProgram, runProgram } from './program.ts'
 
 const FOLDER = 'build/conform/hermes'
 const PACKAGE = 'hermes-engine-cli', VERSION = '0.12.0'

@@ -1,6 +1,6 @@
 /** QuickJS and its fork QuickJS-NG, each as a WebAssembly module in this process: an engine without WebAssembly inside one with it. */
 import { newQuickJSWASMModuleFromVariant } from 'quickjs-emscripten-core'
-import type { FoundHost, Ran, ScriptHost } from '../host.ts'
+import type { FoundHost, Ran, ScriptHost } from './script.ts'
 
 type Variant = Parameters<typeof newQuickJSWASMModuleFromVariant>[0]
 type Memory = { memory_used_size: number }

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Ran } from './host.ts'
+import type { Ran } from './script.ts'
 
 const TIMEOUT_MS = 300_000
 /** A peak is read so often; what is held for less time than this at the end may be missed. */

@@ -3,10 +3,17 @@
  * wasm2js has made into ES5. The bundle takes this in the place of the global of the same name.
  */
 
+import type { KernelExports } from '../../runtime/kernel/abi.ts'
+
 /** Made by scripts/embedded.kernel.ts: an instance of the kernel on `buffer`. */
-declare const openScalarKernel: (buffer: ArrayBuffer) => Readonly<Record<string, (...numbers: number[]) => number>>
+declare const openScalarKernel: (buffer: ArrayBuffer) => KernelExports
 
 const PAGE_BYTES = 65536
+
+/** The kernel on the caller's buffer, whose bytes are a multiple of 8. Addresses are multiples of their elements' bytes. */
+export function openKernel(buffer: ArrayBuffer): KernelExports {
+  return openScalarKernel(buffer)
+}
 
 class LinearMemory {
   readonly buffer: ArrayBuffer
@@ -19,12 +26,14 @@ class LinearMemory {
 /** What is wrong with a memory that is none. */
 class LinkFailure extends Error {}
 
+type Imports = { env: { memory: LinearMemory } }
+
 const engine = {
   Memory: LinearMemory,
   LinkError: LinkFailure,
   compile: async () => ({}),
   validate: () => true,
-  instantiate: async (_module: object, { env }: { env: { memory: LinearMemory } }) => ({ exports: openScalarKernel(env.memory.buffer) }),
+  instantiate: async (_module: object, { env }: Imports) => ({ exports: openKernel(env.memory.buffer) }),
 }
 
 export { engine as WebAssembly }
