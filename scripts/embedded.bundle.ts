@@ -18,10 +18,16 @@ const NAME = 'kerf'
 /** What stands in the place of the engine's globals. */
 const GLOBALS = ['engine.ts', 'kernel.ts']
 
+/** What is true of this code and makes the script smaller: no symbols for keys, no getter that does anything, no class called. */
+const ASSUMPTIONS = {
+  setSpreadProperties: true, objectRestNoSymbols: true, noClassCalls: true, setPublicClassFields: true, pureGetters: true,
+  ignoreFunctionLength: true, setClassMethods: true, setComputedProperties: true,
+}
+
 function lower(code: string, syntax: 'ecmascript' | 'typescript'): string {
   return transformSync(code, {
     configFile: false, swcrc: false, sourceMaps: false,
-    jsc: { target: 'es5', parser: { syntax }, externalHelpers: true },
+    jsc: { target: 'es5', parser: { syntax }, externalHelpers: true, assumptions: ASSUMPTIONS },
     module: { type: 'es6' },
   }).code
 }

@@ -1,4 +1,5 @@
 /** A device that a host drives by calls: a frame in, frames out. */
+import { refuse } from '../../runtime/error.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
 import { loadKernel } from '../../runtime/kernel/load.ts'
@@ -94,6 +95,11 @@ export function openDevice(parts: DeviceParts): EmbeddedDevice {
 /** What the device computes with, by the run's contract. */
 async function provide(parts: DeviceParts, kernel: Kernel, contract: Contract, clock: Clock): Promise<Provisions> {
   const { sequences, labels, fit = {} } = parts
+  if (labels.length !== sequences.length) refuse('device-labels', 'labels', `${sequences.length} of them, one for each text`, labels.length)
+  for (let row = 0; row < labels.length; row++) {
+    const known = labels[row] >= 0 && labels[row] < contract.labels.length
+    if (!known) refuse('device-labels', `labels[${row}]`, `0 … ${contract.labels.length - 1}, as the run has labels`, labels[row])
+  }
   const config = parseConfig(parts.config)
   const crc32c = createChecksum(kernel)
   const weights = checksumWeights(await openWeights(sourceOf(parts.weights)), config, crc32c)

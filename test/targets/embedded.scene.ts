@@ -9,7 +9,6 @@ import { formatConfig, parseConfig } from '../../runtime/model/config.ts'
 import { checksumText, checksumWeights } from '../../runtime/model/fingerprint.ts'
 import { countOf } from '../../runtime/model/layout.ts'
 import { blockTensors, embeddingTensors } from '../../runtime/model/names.ts'
-import type { Contract } from '../../runtime/split/contract.ts'
 import type { Link } from '../../runtime/host/network.ts'
 import { formatHex, parseHex } from '../../runtime/text/hex.ts'
 import type { TensorInput } from '../../runtime/wire/safetensors.ts'
@@ -91,6 +90,14 @@ export function sessionScript(script: string, brought: Brought, frames: readonly
   return [script, `var brought = ${JSON.stringify(brought)}`, `var frames = ${JSON.stringify(frames.map(toBase64))}`, SESSION].join('\n')
 }
 
+/** Hands the device a welcome with one bit turned, and prints what it throws. */
+export function damagedScript(script: string, { down: [welcome], brought }: Session): string {
+  const damaged = welcome.slice()
+  damaged[damaged.length - 1] ^= 1
+  return [script, `var brought = ${JSON.stringify(brought)}`, `var frames = ${JSON.stringify([toBase64(damaged)])}`,
+    `try {${SESSION}} catch (error) { print('error ' + error.name + ' ' + error.code + ' ' + error.message) }`].join('\n')
+}
+
 export type Answers = { frames: Uint8Array[]; end: string; ran: Ran; timesMs: Map<string, number> }
 
 function readAnswers(ran: Ran): Answers {
@@ -106,9 +113,10 @@ export type Session = {
   vector: Float32Array
   /** The last run of the script, on all frames; null for Node's own device. */
   answers: Answers | null
+  brought: Brought
 }
 
-async function openRun(): Promise<{ scene: Scene; fingerprint: number; contract: Contract; brought: Brought; checksums: () => (number | null)[] }> {
+async function openRun(): Promise<{ scene: Scene; fingerprint: number; brought: Brought }> {
   const kernel = await openKernelBuild('scalar')
   const crc32c = createChecksum(kernel)
   const fingerprint = checksumText(JSON.stringify(parseConfig(CONFIG)), crc32c)
@@ -117,7 +125,7 @@ async function openRun(): Promise<{ scene: Scene; fingerprint: number; contract:
     steps: 2, interval: 2, checkpointEvery: 1, cuts: [CUT, 1], fingerprint, weights: checksums,
   })
   const scene = await openScene({ contract, build: 'scalar', shares })
-  return { scene, fingerprint, contract, brought: bring(shares[EMBEDDED], await encodeWeights()), checksums: () => checksums }
+  return { scene, fingerprint, brought: bring(shares[EMBEDDED], await encodeWeights()) }
 }
 
 /** Runs the script at each frame of the server's, and sends what it answers. */
@@ -146,7 +154,7 @@ export async function runSession(engine?: { host: FoundHost; script: string }): 
   await other
   const mine = scene.passages.filter(({ client }) => client === EMBEDDED)
   return {
-    vector, answers, up: mine.filter(({ direction }) => direction === 'up').map(({ type, bytes }) => `${type} ${formatHex(bytes)}`),
+    vector, answers, brought, up: mine.filter(({ direction }) => direction === 'up').map(({ type, bytes }) => `${type} ${formatHex(bytes)}`),
     down: mine.filter(({ direction }) => direction === 'down').map(({ bytes }) => bytes),
   }
 }

@@ -3,7 +3,7 @@
  * unpacked into build/, since 133 MB are no dependency.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ScriptHost } from './script.ts'
 import { askProgram, runProgram } from './program.ts'
@@ -12,22 +12,19 @@ const FOLDER = 'build/conform/hermes'
 const PACKAGE = 'hermes-engine-cli', VERSION = '0.12.0'
 const FOLDERS: Readonly<Partial<Record<NodeJS.Platform, string>>> = { linux: 'linux64-bin', darwin: 'osx-bin', win32: 'win64-bin' }
 
-/** Puts the program into its folder, unless it lies there. */
-function install(program: string): void {
-  if (existsSync(program)) return
-  mkdirSync(FOLDER, { recursive: true })
-  writeFileSync(join(FOLDER, 'package.json'), `${JSON.stringify({ private: true, dependencies: { [PACKAGE]: VERSION } })}\n`)
-  spawnSync('npm', ['install', '--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error'],
-    { cwd: FOLDER, stdio: 'ignore', shell: process.platform === 'win32' })
-}
+const PROGRAM = join(FOLDER, 'node_modules', PACKAGE, FOLDERS[process.platform] ?? 'none', 'hermes')
 
 export const hermes: ScriptHost = {
   name: 'Hermes',
-  installedBy: `npm install ${PACKAGE}@${VERSION} (by itself, into ${FOLDER})`,
+  installedBy: `npm install --prefix ${FOLDER} ${PACKAGE}@${VERSION}`,
   async find() {
-    const program = join(FOLDER, 'node_modules', PACKAGE, FOLDERS[process.platform] ?? 'none', 'hermes')
-    install(program)
-    const version = /release version: (\S+)/.exec(askProgram(program, ['--version']) ?? '')?.[1]
-    return version === undefined ? null : { version, run: (script) => runProgram(program, ['-O'], script) }
+    const version = /release version: (\S+)/.exec(askProgram(PROGRAM, ['--version']) ?? '')?.[1]
+    return version === undefined ? null : { version, run: (script) => runProgram(PROGRAM, ['-O'], script) }
+  },
+  install() {
+    mkdirSync(FOLDER, { recursive: true })
+    writeFileSync(join(FOLDER, 'package.json'), `${JSON.stringify({ private: true, dependencies: { [PACKAGE]: VERSION } })}\n`)
+    spawnSync('npm', ['install', '--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error'],
+      { cwd: FOLDER, stdio: 'inherit', shell: process.platform === 'win32' })
   },
 }
