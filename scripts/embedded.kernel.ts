@@ -11,6 +11,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { DECLARE_CELL, VIEWS, replaceCalls } from './embedded.cells.ts'
 
 /** The name that targets/embedded/wasm.ts declares. */
 export const OPEN_KERNEL = 'openScalarKernel'
@@ -53,6 +54,25 @@ function roundArguments({ functions }: Abi): string {
   }).join('\n')
 }
 
+/** What every function of the kernel reads from around it, and never changes. */
+const OUTER = new RegExp(String.raw`(?<![\w$.])(?:HEAPU?(?:8|16|32)|HEAPF(?:32|64)|Math_[a-z0-9]+|\$\d+|${VIEWS.join('|')})(?![\w$])`, 'g')
+/** One function of wasm2js's: its head, and its body up to the brace that closes it in the first column but one. */
+const FUNCTION = /^ function (\$\d+|__wasm_\w+)(\([^)]*\)) \{\n([^]*?)\n \}$/gm
+
+/**
+ * Views, Math's functions and other functions of the kernel as variables of each function that uses them: engines without a
+ * compiler look names of outer functions up by their text, each time.
+ */
+function bindLocally(text: string): string {
+  return text.replace(FUNCTION, (whole, name: string, parameters: string, body: string) => {
+    const names = [...new Set(body.match(OUTER))]
+    if (names.length === 0 || name.startsWith('__wasm_memory')) return whole
+    const local = (outer: string) => `own_${outer}`
+    const binding = `  var ${names.map((outer) => `${local(outer)} = ${outer}`).join(', ')};`
+    return ` function ${name}${parameters} {\n${binding}\n${body.replace(OUTER, local)}\n }`
+  })
+}
+
 /** The bytes before the first multiple of four by themselves: fewer than four, the kernel takes one by one. */
 const ALIGN_CRC = `  exports.crc32c = wrap(exports.crc32c, function (run) {
     return function (table, x, n, crc) {
@@ -69,7 +89,7 @@ export function translateKernel(binary = 'dist/kerf.scalar.wasm', abiFile = 'dis
   const text = translate(binary)
   if (!OWN_INSTANCE.test(text)) throw new Error('wasm2js: expected an instance of its own at the end, got another text')
   const abi = JSON.parse(readFileSync(abiFile, 'utf8')) as Abi
-  return `${text.replace(OWN_INSTANCE, '')}
+  return `${DECLARE_CELL}${bindLocally(replaceCalls(text.replace(OWN_INSTANCE, '')))}
 function wrap(run, make) { return make(run) }
 export function ${OPEN_KERNEL}(buffer) {
   var exports = asmFunc({ env: { memory: { buffer: buffer } } })
