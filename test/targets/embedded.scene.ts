@@ -27,9 +27,9 @@ const NAME = 'device 0'
 const shares = makeShares(2)
 
 /** What the embedded device is given, as texts: they stand in the script. */
-type Brought = { config: string; weights: string; sequences: number[][]; labels: number[]; name: string; client: number }
+export type Brought = { config: string; weights: string; sequences: number[][]; labels: number[]; name: string; client: number }
 
-const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
+export const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 /** As much of the model as the device computes. */
 async function encodeWeights(): Promise<Uint8Array> {
@@ -100,7 +100,7 @@ export function damagedScript(script: string, { down: [welcome], brought }: Sess
 
 export type Answers = { frames: Uint8Array[]; end: string; ran: Ran; timesMs: Map<string, number> }
 
-function readAnswers(ran: Ran): Answers {
+export function readAnswers(ran: Ran): Answers {
   const frames = ran.lines.filter((line) => line.startsWith('frame ')).map((line) => parseHex(line.slice(6), (line.length - 6) / 2) ?? new Uint8Array())
   const times = ran.lines.filter((line) => line.startsWith('time ')).map((line) => line.split(' '))
   return { frames, end: ran.lines[ran.lines.length - 1] ?? 'nothing', ran, timesMs: new Map(times.map(([, what, ms]) => [what, Number(ms)])) }
