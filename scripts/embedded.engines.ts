@@ -52,8 +52,8 @@ async function repeat(run: () => Promise<Answers>, frames: readonly number[]): P
 
 async function measure(name: string, host: FoundHost): Promise<string[]> {
   const empty = await host.run(IDLE)
-  const small = await runSession({ host, script })
-  const { answers: last, ms } = await repeat(async () => (await runSession({ host, script })).answers!, [2])
+  const small = await runSession({ engine: { host, script } })
+  const { answers: last, ms } = await repeat(async () => (await runSession({ engine: { host, script } })).answers!, [2])
   const stepScript = sessionScript(script, base.brought, base.down)
   const { answers, ms: baseMs } = await repeat(async () => readAnswers(await host.run(stepScript)), [1, 2])
   if (!sameFrames(answers.frames, base.up) || small.up.join() !== node.up.join()) process.exitCode = 1

@@ -2,9 +2,11 @@
  * The kernel's scalar build as ES5, by Binaryen: two lowerings, since wasm2js knows no saturating conversion and no bulk memory,
  * then wasm2js itself. What that leaves to its caller is done here:
  *
- *   f32 arguments   WebAssembly rounds them as they come in; wasm2js does not, and would compute with the double
- *   crc32c          reads four bytes at once from any address; wasm2js reads words, from multiples of four alone
- *   memory          an instance stands on the caller's buffer, never on one of its own, and never grows it
+ *   crc32c     reads four bytes at once from any address; wasm2js reads words, from multiples of four alone
+ *   memory     an instance stands on the caller's buffer, never on one of its own, and never grows it
+ *
+ * An access out of bounds, which WebAssembly refuses, reads as 0 and writes nothing; nothing of Kerf's makes one. Which NaN comes
+ * out of an operation may differ, as it does between processors.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -19,8 +21,6 @@ export const OPEN_KERNEL = 'openScalarKernel'
 const BINARYEN = join(dirname(fileURLToPath(import.meta.resolve('binaryen'))), 'bin')
 const FEATURES = ['--enable-bulk-memory-opt', '--enable-nontrapping-float-to-int']
 const LOWERINGS = ['--llvm-nontrapping-fptoint-lowering', '--llvm-memory-copy-fill-lowering']
-
-type Abi = { functions: Readonly<Record<string, { parameters: readonly { name: string; type: string }[] }>> }
 
 function runBinaryen(tool: string, args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(process.execPath, [join(BINARYEN, tool), ...args], {
@@ -40,18 +40,6 @@ function translate(binary: string): string {
   } finally {
     rmSync(folder, { recursive: true })
   }
-}
-
-/** Exports that take f32 arguments, called with these rounded. */
-function roundArguments({ functions }: Abi): string {
-  return Object.entries(functions).flatMap(([name, { parameters }]) => {
-    if (!parameters.some(({ type }) => type === 'f32')) return []
-    const names = parameters.map((_, index) => `a${index}`)
-    const rounded = names.map((argument, index) => (parameters[index].type === 'f32' ? `Math.fround(${argument})` : argument))
-    return [`  exports.${name} = wrap(exports.${name}, function (run) {
-    return function (${names.join(', ')}) { return run(${rounded.join(', ')}) }
-  })`]
-  }).join('\n')
 }
 
 /** What every function of the kernel reads from around it, and never changes. */
@@ -74,26 +62,22 @@ function bindLocally(text: string): string {
 }
 
 /** The bytes before the first multiple of four by themselves: fewer than four, the kernel takes one by one. */
-const ALIGN_CRC = `  exports.crc32c = wrap(exports.crc32c, function (run) {
-    return function (table, x, n, crc) {
-      var head = Math.min(n, -x & 3)
-      return run(table, x + head, n - head, run(table, x, head, crc))
-    }
-  })`
+const ALIGN_CRC = `  var run = exports.crc32c
+  exports.crc32c = function (table, x, n, crc) {
+    var head = Math.min(n, -x & 3)
+    return run(table, x + head, n - head, run(table, x, head, crc))
+  }`
 
 /** The module's own instance, on an empty buffer, after the function that makes one. */
 const OWN_INSTANCE = /\nvar memasmFunc = new ArrayBuffer\(0\);[^]*$/
 
 /** The kernel as a module of ES5 but for its `export`, which gives `openScalarKernel`. */
-export function translateKernel(binary = 'dist/kerf.scalar.wasm', abiFile = 'dist/abi.json'): string {
+export function translateKernel(binary = 'dist/kerf.scalar.wasm'): string {
   const text = translate(binary)
   if (!OWN_INSTANCE.test(text)) throw new Error('wasm2js: expected an instance of its own at the end, got another text')
-  const abi = JSON.parse(readFileSync(abiFile, 'utf8')) as Abi
   return `${DECLARE_CELL}${bindLocally(replaceCalls(text.replace(OWN_INSTANCE, '')))}
-function wrap(run, make) { return make(run) }
 export function ${OPEN_KERNEL}(buffer) {
   var exports = asmFunc({ env: { memory: { buffer: buffer } } })
-${roundArguments(abi)}
 ${ALIGN_CRC}
   return exports
 }

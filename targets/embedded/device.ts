@@ -20,12 +20,15 @@ import type { Fit } from '../../runtime/split/spec.ts'
 import { fitDevice } from '../../runtime/split/spec.ts'
 import { runJobs } from './engine.ts'
 
+/** A file that is read part by part, so that it is never held whole; `read` gives the bytes of [begin, end). */
+export type WeightsFile = { bytes: number; read(begin: number, end: number): Uint8Array }
+
 /** What a host brings. */
 export type DeviceParts = {
   /** The text of config.json. */
   config: string
   /** model.safetensors, or as much of it as embeddings and the first blocks; read once, when the run's cut is known. */
-  weights: ArrayBuffer
+  weights: ArrayBuffer | WeightsFile
   /** The token ids of each text, as the base's tokenizer gives them, and its label's row. */
   sequences: readonly ArrayLike<number>[]
   labels: ArrayLike<number>
@@ -110,10 +113,11 @@ async function provide(parts: DeviceParts, kernel: Kernel, contract: Contract, c
   }
 }
 
-function sourceOf(file: ArrayBuffer): ByteSource {
-  return {
-    name: 'weights', bytes: file.byteLength,
-    read: async (begin, end) => new Uint8Array(file, begin, Math.max(0, Math.min(end, file.byteLength) - begin)),
-    close: async () => {},
-  }
+function openBuffer(buffer: ArrayBuffer): WeightsFile {
+  return { bytes: buffer.byteLength, read: (begin, end) => new Uint8Array(buffer, begin, end - begin) }
+}
+
+function sourceOf(weights: ArrayBuffer | WeightsFile): ByteSource {
+  const file = 'read' in weights ? weights : openBuffer(weights)
+  return { name: 'weights', bytes: file.bytes, read: async (begin, end) => file.read(begin, end), close: async () => {} }
 }

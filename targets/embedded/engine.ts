@@ -32,11 +32,7 @@ class Later {
   private readonly waiting: Job[] = []
 
   constructor(work: (resolve: Settle<unknown>, reject: Settle<unknown>) => void) {
-    try {
-      work((value) => this.resolve(value), (error) => this.settle('failed', error))
-    } catch (error) {
-      this.settle('failed', error)
-    }
+    this.follow(work)
   }
 
   static resolve(value: unknown): Later {
@@ -80,13 +76,27 @@ class Later {
     return this.then(undefined, failed)
   }
 
-  private resolve(value: unknown): void {
-    if (isThenable(value)) value.then((inner) => this.resolve(inner), (error) => this.settle('failed', error))
-    else this.settle('done', value)
+  /** Becomes what `work` says first; of a promise, what becomes of it. */
+  private follow(work: (resolve: Settle<unknown>, reject: Settle<unknown>) => void): void {
+    let told = false
+    const first = (tell: Settle<unknown>): Settle<unknown> => (value) => {
+      if (told) return
+      told = true
+      tell(value)
+    }
+    const reject = first((error) => this.settle('failed', error))
+    const resolve = first((value) => {
+      if (isThenable(value)) jobs.push(() => this.follow((done, failed) => { value.then(done, failed) }))
+      else this.settle('done', value)
+    })
+    try {
+      work(resolve, reject)
+    } catch (error) {
+      reject(error)
+    }
   }
 
   private settle(state: 'done' | 'failed', value: unknown): void {
-    if (this.state !== 'pending') return
     this.state = state
     this.value = value
     this.waiting.forEach((plan) => plan())

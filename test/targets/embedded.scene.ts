@@ -11,6 +11,7 @@ import { countOf } from '../../runtime/model/layout.ts'
 import { blockTensors, embeddingTensors } from '../../runtime/model/names.ts'
 import type { Link } from '../../runtime/host/network.ts'
 import { formatHex, parseHex } from '../../runtime/text/hex.ts'
+import type { Codec } from '../../runtime/wire/codec.ts'
 import type { TensorInput } from '../../runtime/wire/safetensors.ts'
 import { encodeSafetensors } from '../../runtime/wire/safetensors.ts'
 import type { FoundHost, Ran } from '../../scripts/conform/hosts/script.ts'
@@ -116,13 +117,13 @@ export type Session = {
   brought: Brought
 }
 
-async function openRun(): Promise<{ scene: Scene; fingerprint: number; brought: Brought }> {
+async function openRun(codec: Codec): Promise<{ scene: Scene; fingerprint: number; brought: Brought }> {
   const kernel = await openKernelBuild('scalar')
   const crc32c = createChecksum(kernel)
   const fingerprint = checksumText(JSON.stringify(parseConfig(CONFIG)), crc32c)
   const checksums = await checksumWeights(weights, shape, crc32c).checksumAll()
   const contract = makeContract({
-    steps: 2, interval: 2, checkpointEvery: 1, cuts: [CUT, 1], fingerprint, weights: checksums,
+    steps: 2, interval: 2, checkpointEvery: 1, cuts: [CUT, 1], fingerprint, weights: checksums, codec,
   })
   const scene = await openScene({ contract, build: 'scalar', shares })
   return { scene, fingerprint, brought: bring(shares[EMBEDDED], await encodeWeights()) }
@@ -142,8 +143,8 @@ async function attend(link: Link, host: FoundHost, script: string, brought: Brou
 }
 
 /** A whole run; `engine` in the place of Node's device. */
-export async function runSession(engine?: { host: FoundHost; script: string }): Promise<Session> {
-  const { scene, fingerprint, brought } = await openRun()
+export async function runSession({ engine, codec = 'f32' }: { engine?: { host: FoundHost; script: string }; codec?: Codec } = {}): Promise<Session> {
+  const { scene, fingerprint, brought } = await openRun(codec)
   const provide = (same: object) => ({ ...same, fingerprint }) as never
   const other = scene.join(1, { provide })
   const down: Uint8Array[] = []

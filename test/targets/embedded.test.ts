@@ -4,9 +4,14 @@
  */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Codec } from '../../runtime/wire/codec.ts'
+import { CODECS } from '../../runtime/wire/codec.ts'
+import type { FoundHost } from '../../scripts/conform/hosts/script.ts'
 import { openHost } from '../../scripts/conform/hosts/script.ts'
 import { SCRIPT_HOSTS } from '../../scripts/conform/hosts/scripts.ts'
 import { openArena } from '../kernel/arena.ts'
+import type { DeviceParts } from '../../targets/embedded/device.ts'
+import { formatHex } from '../../runtime/text/hex.ts'
 import { skipTest } from '../skip.ts'
 import { expectBits } from '../split/bits.ts'
 import { readNames } from './embedded.form.ts'
@@ -14,11 +19,22 @@ import { PROBE_BYTES, probe, probeScript } from './embedded.probe.ts'
 import { damagedScript, runSession } from './embedded.scene.ts'
 import { GLOBALS, bareHost, openEmbedded, script } from './embedded.script.ts'
 
-const node = await runSession()
+/** By codec, as Node's device has them. */
+const node = { f32: await runSession(), f16: await runSession({ codec: 'f16' }), int8: await runSession({ codec: 'int8' }) }
 const scalar = await openArena('scalar')
 const probed = probe(scalar.kernel, scalar.memory.buffer)
 
 const kindsOf = (frames: readonly string[]) => frames.map((frame) => frame.split(' ')[0])
+
+async function checkRun(host: FoundHost, codec: Codec): Promise<void> {
+  const session = await runSession({ engine: { host, script }, codec })
+  const { up, vector } = node[codec]
+  assert.is(session.answers?.end, 'done', codec)
+  assert.equal(kindsOf(session.up), ['hello', 'ready', 'activation', 'state', 'activation', 'adapter', 'bye'])
+  assert.equal(kindsOf(session.up), kindsOf(up))
+  session.up.forEach((frame, at) => assert.ok(frame === up[at], `${codec}: expected Node's bytes in frame ${at}, ${kindsOf([frame])}`))
+  expectBits(session.vector, vector, `${codec}: the averaged adapters`)
+}
 
 test('it is ES5, declares one name, and takes none but the language\'s own', () => {
   const { taken, declared } = readNames(script)
@@ -45,9 +61,49 @@ test('the probe sees a kernel that rounds otherwise', () => {
 })
 
 test('a host with nothing but ES5 and typed arrays is enough', async () => {
-  const session = await runSession({ host: bareHost, script })
-  assert.is(session.answers?.end, 'done')
-  assert.equal(session.up, node.up)
+  const { lines } = await bareHost.run('print([typeof Map, typeof Symbol, typeof Math.fround, typeof [].find, typeof new Uint8Array(1).slice].join())')
+  assert.equal(lines, ['undefined,undefined,undefined,undefined,undefined'])
+  for (const codec of CODECS) await checkRun(bareHost, codec)
+})
+
+/** Node's frames to a device of this process; its answers as hexadecimal digits. */
+function answer(parts: Partial<DeviceParts>, spoil = (frame: Uint8Array) => { void frame }): string[] {
+  const { brought, down } = node.f32
+  const device = openEmbedded().openDevice({ ...brought, weights: Uint8Array.from(Buffer.from(brought.weights, 'base64')).buffer, ...parts })
+  const said = [...device.begin()]
+  for (const frame of down) {
+    const bytes = frame.slice()
+    said.push(...device.takeFrame(bytes))
+    spoil(bytes)
+  }
+  assert.ok(device.isDone())
+  return said.map(formatHex)
+}
+
+const bodiesOf = (frames: readonly string[]) => frames.map((frame) => frame.split(' ')[1])
+
+test('weights are read part by part, and a frame may be overwritten once it is taken', () => {
+  const file = Uint8Array.from(Buffer.from(node.f32.brought.weights, 'base64'))
+  let largest = 0
+  const weights = {
+    bytes: file.length,
+    read(begin: number, end: number) {
+      largest = Math.max(largest, end - begin)
+      return file.slice(begin, end)
+    },
+  }
+  assert.equal(answer({ weights }, (frame) => { frame.fill(255) }), bodiesOf(node.f32.up))
+  assert.ok(largest > 0 && largest < file.length / 2, `${largest} of ${file.length} bytes at once`)
+})
+
+test('what a host brings is checked before it is used', () => {
+  const { brought } = node.f32
+  const refused = (parts: Partial<DeviceParts>, message: RegExp) => assert.throws(() => answer(parts), message)
+  refused({ labels: brought.labels.slice(1) }, /^labels: expected 5 of them, one for each text, got 4$/)
+  refused({ labels: brought.labels.map(() => 3) }, /^labels\[0\]: expected 0 … 2, as the run has labels, got 3$/)
+  refused({ sequences: brought.sequences.map(() => [30, 1, 2]) }, /^batch\.ids\[0\]: expected 0 … 29, got 30$/)
+  refused({ weights: new ArrayBuffer(4) }, /^weights: expected at least 8 bytes, got 4$/)
+  refused({ config: '{}' }, /^config\.model_type: expected "bert", got undefined$/)
 })
 
 for (const host of SCRIPT_HOSTS) {
@@ -63,17 +119,13 @@ for (const host of SCRIPT_HOSTS) {
 
   test(`${name}: a device's run against the server has the bytes of Node's`, async () => {
     if (!found) return skipTest(`no ${name}: ${installedBy}`)
-    const session = await runSession({ host: found, script })
-    assert.is(session.answers?.end, 'done')
-    assert.equal(kindsOf(session.up), ['hello', 'ready', 'activation', 'state', 'activation', 'adapter', 'bye'])
-    assert.equal(kindsOf(session.up), kindsOf(node.up))
-    session.up.forEach((frame, at) => assert.ok(frame === node.up[at], `expected Node's bytes in frame ${at}, ${kindsOf([frame])}`))
-    expectBits(session.vector, node.vector, 'the averaged adapters')
+    // int8 rounds in the runtime too, and not in the kernel alone.
+    for (const codec of ['f32', 'int8'] as const) await checkRun(found, codec)
   })
 
   test(`${name}: a damaged frame is refused by name`, async () => {
     if (!found) return skipTest(`no ${name}: ${installedBy}`)
-    const { lines } = await found.run(damagedScript(script, node))
+    const { lines } = await found.run(damagedScript(script, node.f32))
     assert.match(lines[lines.length - 1], /^error KerfError frame-body-crc frame\.bodyCrc: expected 0x[0-9a-f]{8}, got "0x[0-9a-f]{8}"$/)
   })
 }
