@@ -11,7 +11,5 @@
  * It is the device of runtime/split/device.ts and computes the same bits. Whatever it needs from outside is handed in; it knows no
  * timer, no console and no file. Everything is done when a call returns.
  */
-import './prototypes.ts'
-
 export { openDevice } from './device.ts'
 export { openKernel } from './kernel.ts'
