@@ -119,7 +119,7 @@ export function iterate<Item>(length: () => number, read: (at: number) => Item):
 }
 
 /** By code points, as texts iterate. */
-function pointsOf(text: string): string[] {
+export function pointsOf(text: string): string[] {
   const points: string[] = []
   for (let at = 0; at < text.length;) {
     const high = text.charCodeAt(at) & 0xfc00, low = text.charCodeAt(at + 1) & 0xfc00
@@ -329,10 +329,18 @@ function numbersFrom<View extends Numbers>(View: View): (from: Listed<number>, m
   }
 }
 
-const uint8From = numbersFrom(Uint8Array)
-const int32From = numbersFrom(Int32Array)
-const float32From = numbersFrom(Float32Array)
-const float32Of = (...numbers: number[]): Float32Array => float32From(numbers)
+function numbersOf<View extends Numbers>(View: View): (...numbers: number[]) => InstanceType<View> {
+  return (...numbers) => numbersFrom(View)(numbers)
+}
+
+// Marked, so that a script holds no more of them than it uses.
+const int8From = /* @__PURE__ */ numbersFrom(Int8Array), int8Of = /* @__PURE__ */ numbersOf(Int8Array)
+const uint8From = /* @__PURE__ */ numbersFrom(Uint8Array), uint8Of = /* @__PURE__ */ numbersOf(Uint8Array)
+const uint16From = /* @__PURE__ */ numbersFrom(Uint16Array), uint16Of = /* @__PURE__ */ numbersOf(Uint16Array)
+const int32From = /* @__PURE__ */ numbersFrom(Int32Array), int32Of = /* @__PURE__ */ numbersOf(Int32Array)
+const uint32From = /* @__PURE__ */ numbersFrom(Uint32Array), uint32Of = /* @__PURE__ */ numbersOf(Uint32Array)
+const float32From = /* @__PURE__ */ numbersFrom(Float32Array), float32Of = /* @__PURE__ */ numbersOf(Float32Array)
+const float64From = /* @__PURE__ */ numbersFrom(Float64Array), float64Of = /* @__PURE__ */ numbersOf(Float64Array)
 
 type Fields = Record<string, unknown>
 const ownEntries = (fields: Fields): [string, unknown][] => Object.keys(fields).map((key) => [key, fields[key]])
@@ -352,6 +360,7 @@ function assignFields(target: Fields, ...sources: readonly (Fields | undefined |
 const isSame = (a: unknown, b: unknown): boolean => (a === b ? a !== 0 || 1 / (a as number) === 1 / (b as number) : a !== a && b !== b)
 
 const isFiniteNumber = (value: unknown): boolean => typeof value === 'number' && isFinite(value)
+const isNan = (value: unknown): boolean => value !== value
 const isWhole = (value: unknown): boolean => typeof value === 'number' && isFinite(value) && Math.floor(value) === value
 const isSafe = (value: unknown): boolean => isWhole(value) && Math.abs(value as number) <= 9007199254740991
 
@@ -391,10 +400,13 @@ const trunc = hostMath.trunc ?? cutFraction
 export {
   Later as Promise, OrderedMap as Map, OrderedSet as Set, MarkedSet as WeakSet, symbols as Symbol,
   Utf8Encoder as TextEncoder, Utf8Decoder as TextDecoder,
-  arrayFrom as 'Array.from', uint8From as 'Uint8Array.from', int32From as 'Int32Array.from',
-  float32From as 'Float32Array.from', float32Of as 'Float32Array.of',
+  arrayFrom as 'Array.from',
+  int8From as 'Int8Array.from', uint8From as 'Uint8Array.from', uint16From as 'Uint16Array.from', int32From as 'Int32Array.from',
+  uint32From as 'Uint32Array.from', float32From as 'Float32Array.from', float64From as 'Float64Array.from',
+  int8Of as 'Int8Array.of', uint8Of as 'Uint8Array.of', uint16Of as 'Uint16Array.of', int32Of as 'Int32Array.of',
+  uint32Of as 'Uint32Array.of', float32Of as 'Float32Array.of', float64Of as 'Float64Array.of',
   ownEntries as 'Object.entries', ownValues as 'Object.values', fromEntries as 'Object.fromEntries', hasOwn as 'Object.hasOwn',
   assignFields as 'Object.assign', isSame as 'Object.is',
-  isFiniteNumber as 'Number.isFinite', isWhole as 'Number.isInteger', isSafe as 'Number.isSafeInteger',
+  isFiniteNumber as 'Number.isFinite', isNan as 'Number.isNaN', isWhole as 'Number.isInteger', isSafe as 'Number.isSafeInteger',
   fround as 'Math.fround', imul as 'Math.imul', clz32 as 'Math.clz32', trunc as 'Math.trunc',
 }

@@ -1,8 +1,8 @@
 /**
- * Methods that a small engine's arrays, typed arrays and texts may lack, as far as the device's path uses them. Each is the
+ * Methods that a small engine's arrays, typed arrays and texts may lack, as far as the device and the kernel's cases use them. Each is the
  * standard's own, is set only where there is none, and stands in no `for … in`.
  */
-import { iterate } from './engine.ts'
+import { iterate, pointsOf } from './engine.ts'
 
 type List = { readonly length: number; [at: number]: unknown }
 type Test = (item: unknown, at: number, list: List) => unknown
@@ -55,6 +55,15 @@ const NUMBERS = {
   },
   join(this: List, separator?: string): string {
     return Array.prototype.join.call(this, separator)
+  },
+  map(this: Float32Array, map: (item: number, at: number) => number): unknown {
+    const View = this.constructor as Float32ArrayConstructor
+    const mapped = new View(this.length)
+    for (let at = 0; at < this.length; at++) mapped[at] = map(this[at], at)
+    return mapped
+  },
+  reduce(this: List, ...rest: [join: (sum: unknown, item: unknown) => unknown, first: unknown]): unknown {
+    return (Array.prototype.reduce as (this: List, ...rest: unknown[]) => unknown).apply(this, rest)
   },
   /** A copy with a buffer of its own. */
   slice(this: Float32Array, begin = 0, end = this.length): unknown {
@@ -111,3 +120,7 @@ for (const { prototype } of [Int8Array, Uint8Array, Uint16Array, Int32Array, Uin
   define(prototype, Symbol.iterator, values)
 }
 defineAll(String.prototype, TEXTS)
+define(String.prototype, Symbol.iterator, function (this: string) {
+  const points = pointsOf(String(this))
+  return iterate(() => points.length, (at) => points[at])
+})

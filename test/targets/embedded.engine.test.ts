@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as engine from '../../targets/embedded/engine.ts'
 import { createRandom } from '../../runtime/random.ts'
+import { bareHost, script } from './embedded.script.ts'
 
 const random = createRandom(3, 'mask')
 const word = () => random.below(65536) * 65536 + random.below(65536)
@@ -113,6 +114,7 @@ test('the rest', () => {
   assert.equal(engine['Array.from']('a\u{1F600}b'), Array.from('a\u{1F600}b'))
   assert.equal(engine['Array.from']({ length: 3 }, (_, at) => at), [0, 1, 2])
   assert.equal([...engine['Int32Array.from']([1.7, -2.2, 2 ** 31])], [...Int32Array.from([1.7, -2.2, 2 ** 31])])
+  assert.equal([...engine['Float64Array.of'](0.1, 2)], [0.1, 2])
   assert.equal(engine['Object.fromEntries']([['a', 1]]), { a: 1 })
   for (const value of [1, 1.5, -0, NaN, Infinity, 2 ** 53, 2 ** 53 - 1, '1']) {
     assert.is(engine['Number.isInteger'](value), Number.isInteger(value))
@@ -120,6 +122,21 @@ test('the rest', () => {
     assert.is(engine['Number.isFinite'](value), Number.isFinite(value))
     for (const other of [0, -0, NaN, 1]) assert.is(engine['Object.is'](value, other), Object.is(value, other))
   }
+})
+
+test('methods and iterators on a host that has none', async () => {
+  const work = 'var points = [], text = "a\\ud83d\\ude00b", at = text[kerf.iterator]()\n'
+    + 'for (var step = at.next(); !step.done; step = at.next()) points.push(step.value.length)\n'
+    + 'var view = new Float32Array([1, 2, 3, 4]), part = view.slice(1, 3); part[0] = 9\n'
+    + 'print([points.join(""), view.join(), part.join(), view.map(function (x) { return x / 2 }).join(), '
+    + 'view.reduce(function (a, b) { return a + b }), view.find(function (x) { return x > 2 }), view.every(function (x) { return x > 0 }), '
+    + 'view.some(function (x) { return x > 9 }), view.fill(7, 1, 2).join(), [1, NaN].includes(NaN), [[1], [2]].flatMap(function (x) { return x }).join(), '
+    + '"ab".padStart(4, "0"), "ab".startsWith("b", 1), "ab".endsWith("ab"), "ab".includes("c"), "ab".repeat(2), "\\ud83d\\ude00".codePointAt(0)].join(" "))\n'
+    + 'var named = []; for (var key in [1]) named.push(key); for (key in view) named.push(key); print(named.join())'
+  const { lines } = await bareHost.run(`${script}\nkerf.iterator = '@@iterator'\n${work}`)
+  assert.equal(lines, [
+    '121 1,2,3,4 9,3 0.5,1,1.5,2 10 3 true false 1,7,3,4 true 1,2 00ab true true false abab 128512', '0,0,1,2,3',
+  ])
 })
 
 test.run()
