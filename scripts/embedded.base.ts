@@ -47,12 +47,14 @@ export async function prepareBase(): Promise<BaseStep> {
   const file = encodeSafetensors([...tensors.values()].filter(({ name }) => wanted.has(canonicalName(name))))
   const random = createRandom(1, 'mask')
   const data: TokenizedDataset = {
-    sequences: LENGTHS.map((length) => Int32Array.from({ length }, () => random.below(config.vocabSize))), labels: Int32Array.from(LENGTHS, (_, row) => row),
+    sequences: LENGTHS.map((length) => Int32Array.from({ length }, () => random.below(config.vocabSize))),
+    labels: Int32Array.from(LENGTHS, (_, row) => row),
   }
   const tokens = LENGTHS.reduce((sum, length) => sum + length, 0)
   const contract: Contract = {
-    scheme: SCHEME_DEFAULT, seed: 1, steps: 1, interval: 1, checkpointEvery: 0, batch: LENGTHS.length, maxLength: 32, truncate: false, shuffle: false,
-    learningRate: 1e-3, weightDecay: 0, codec: 'f32', adapter: { rank: 8, alpha: 16, targets: ['query', 'value'] }, labels: LABELS, cuts: [CUT],
+    scheme: SCHEME_DEFAULT, seed: 1, steps: 1, interval: 1, checkpointEvery: 0, batch: LENGTHS.length, maxLength: 32,
+    truncate: false, shuffle: false, learningRate: 1e-3, weightDecay: 0, codec: 'f32',
+    adapter: { rank: 8, alpha: 16, targets: ['query', 'value'] }, labels: LABELS, cuts: [CUT],
     partition: 'contiguous', fingerprint: checksumText(JSON.stringify(config), crc32c),
   }
   const layout = deviceLayout(config, contract, CUT)
@@ -65,15 +67,18 @@ export async function prepareBase(): Promise<BaseStep> {
   ]
   const down = heads.map((head, sequence) => encodeFrame({ ...head, run: RUN, client: CLIENT, epoch: 0, round: 0, sequence }, crc32c))
   const brought: Brought = {
-    config: text, weights: toBase64(file), sequences: data.sequences.map((ids) => [...ids]), labels: [...data.labels], name: 'device', client: CLIENT,
+    config: text, weights: toBase64(file), sequences: data.sequences.map((ids) => [...ids]), labels: [...data.labels],
+    name: 'device', client: CLIENT,
   }
 
   const up: Uint8Array[] = []
   const waiting = [...down]
   const link: Link = {
-    send: (frame) => { up.push(frame) }, receive: async () => waiting.shift() ?? null, admit: ADMIT_NOTHING, close: () => {}, why: () => null,
+    send: (frame) => { up.push(frame) }, receive: async () => waiting.shift() ?? null,
+    admit: ADMIT_NOTHING, close: () => {}, why: () => null,
   }
-  const source = { name: 'weights', bytes: file.length, read: async (begin: number, end: number) => file.slice(begin, end), close: async () => {} }
+  const read = async (begin: number, end: number) => file.slice(begin, end)
+  const source = { name: 'weights', bytes: file.length, read, close: async () => {} }
   let memoryBytes = 0
   const clock = { now: () => 0, turn: async () => {}, after: () => () => {} }
   await runDevice({

@@ -63,7 +63,8 @@ function lowerFiles(module: string, kernel: string): Plugin {
     name: 'es5',
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /^kerf:/ }, ({ path }) => ({ path, namespace: 'made' }))
-      onLoad({ filter: /^kerf:module$/, namespace: 'made' }, () => ({ contents: lower(module, 'ecmascript'), loader: 'js', resolveDir: FOLDER }))
+      onLoad({ filter: /^kerf:module$/, namespace: 'made' }, () => (
+        { contents: lower(module, 'ecmascript'), loader: 'js', resolveDir: FOLDER }))
       onLoad({ filter: /^kerf:kernel$/, namespace: 'made' }, () => ({ contents: kernel, loader: 'js' }))
       onLoad({ filter: /\b(?:engine|kernel)\.ts$/ }, ({ path }) => {
         const before = path.endsWith('kernel.ts') ? `import { ${OPEN_KERNEL} } from 'kerf:kernel'\n` : ''

@@ -32,7 +32,8 @@ const node = await runSession()
 const base = await prepareBase()
 
 const megabytes = (bytes: number | null) => (bytes === null ? '' : (bytes / 1e6).toFixed(2))
-const timeOf = ({ timesMs }: Answers, frames: readonly number[]) => frames.reduce((sum, frame) => sum + (timesMs.get(`frame${frame}`) ?? NaN), 0)
+const timeOf = ({ timesMs }: Answers, frames: readonly number[]) => (
+  frames.reduce((sum, frame) => sum + (timesMs.get(`frame${frame}`) ?? NaN), 0))
 const verdict = (same: boolean) => (same ? 'same' : 'OTHER')
 
 function sameFrames(actual: readonly Uint8Array[], expected: readonly Uint8Array[]): boolean {
@@ -59,8 +60,8 @@ async function measure(name: string, host: FoundHost): Promise<string[]> {
   if (!sameFrames(answers.frames, base.up) || small.up.join() !== node.up.join()) process.exitCode = 1
   return [
     name, host.version, verdict(small.up.join() === node.up.join()), ms.toFixed(0), megabytes(last.ran.heapBytes),
-    verdict(sameFrames(answers.frames, base.up)), baseMs.toFixed(0), (base.tokens / (baseMs / 1000)).toFixed(1), megabytes(answers.ran.heapBytes),
-    megabytes(empty.heapBytes),
+    verdict(sameFrames(answers.frames, base.up)), baseMs.toFixed(0), (base.tokens / (baseMs / 1000)).toFixed(1),
+    megabytes(answers.ran.heapBytes), megabytes(empty.heapBytes),
   ]
 }
 
@@ -70,4 +71,5 @@ for (const host of SCRIPT_HOSTS) {
   rows.push(found ? await measure(host.name, found) : [host.name, `missing: ${host.installedBy}`])
 }
 console.log(formatColumns(rows, 2).join('\n'))
-console.log(`linear MB of the base's device: ${megabytes(base.memoryBytes + PAGE_BYTES)}; ${base.tokens} tokens in ${base.brought.sequences.length} texts`)
+const texts = base.brought.sequences.length
+console.log(`linear MB of the base's device: ${megabytes(base.memoryBytes + PAGE_BYTES)}; ${base.tokens} tokens in ${texts} texts`)

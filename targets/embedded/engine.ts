@@ -283,6 +283,13 @@ class Utf8Encoder {
 /** Units that are joined at a time: engines bound the arguments of a call. */
 const UNITS = 4096
 
+/** Bytes that follow a first one; −1 for what begins nothing. */
+function bytesAfter(first: number): number {
+  if (first < 0x80) return 0
+  if (first < 0xc2 || first > 0xf4) return -1
+  return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3
+}
+
 /** UTF-8, decoded strictly; a byte order mark is text like any other. */
 class Utf8Decoder {
   decode(bytes: Uint8Array): string {
@@ -290,7 +297,7 @@ class Utf8Decoder {
     let units: number[] = []
     for (let at = 0; at < bytes.length;) {
       const first = bytes[at++]
-      const more = first < 0x80 ? 0 : first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : -1
+      const more = bytesAfter(first)
       if (more < 0 || at + more > bytes.length) throw new TypeError('not UTF-8')
       let point = more === 0 ? first : first & (0x3f >> more)
       for (let next = 0; next < more; next++) {

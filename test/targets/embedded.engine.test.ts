@@ -16,7 +16,9 @@ function drawDoubles(count: number): number[] {
     view.setUint32(4, index % 3 === 0 ? 0x10000000 : index % 3 === 1 ? 0 : word())
     return view.getFloat64(0)
   })
-  return [...drawn, 0, -0, NaN, Infinity, -Infinity, 3.4028235677973366e38, 3.4028235677973362e38, 1.401298464324817e-45, 7.006492321624085e-46]
+  return [
+    ...drawn, 0, -0, NaN, Infinity, -Infinity, 3.4028235677973366e38, 3.4028235677973362e38, 1.401298464324817e-45, 7.006492321624085e-46,
+  ]
 }
 
 test('Math.fround, imul, clz32, trunc', () => {
@@ -42,7 +44,9 @@ test('UTF-8: every code point, halves alone, and bytes that are none', () => {
     assert.is(Buffer.compare(own.encode(text), host.encode(text)), 0, `from ${begin}`)
     if (begin < 0xd000 || begin >= 0xe000) assert.is(new engine.TextDecoder().decode(host.encode(text)), text)
   }
-  for (const text of ['\ud800', '\udc00\ud800', 'a\ud83dz', '\ud83d\ud83d\ude00']) assert.equal([...own.encode(text)], [...host.encode(text)])
+  for (const text of ['\ud800', '\udc00\ud800', 'a\ud83dz', '\ud83d\ud83d\ude00']) {
+    assert.equal([...own.encode(text)], [...host.encode(text)])
+  }
 
   const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const read = (decode: () => string) => {
@@ -54,7 +58,8 @@ test('UTF-8: every code point, halves alone, and bytes that are none', () => {
   }
   let refused = 0
   for (let draw = 0; draw < 60_000; draw++) {
-    const bytes = Uint8Array.from({ length: 1 + random.below(4) }, () => (random.below(4) > 0 ? 0x80 + random.below(128) : random.below(256)))
+    const byte = () => (random.below(4) > 0 ? 0x80 + random.below(128) : random.below(256))
+    const bytes = Uint8Array.from({ length: 1 + random.below(4) }, byte)
     const expected = read(() => strict.decode(bytes))
     assert.is(read(() => new engine.TextDecoder().decode(bytes)), expected, [...bytes].join())
     if (expected === null) refused++
@@ -90,7 +95,8 @@ function keysOf<Item>(iterator: { next(): { done: boolean; value: Item | undefin
 function follow(Later: typeof engine.Promise, say: (word: string) => void): void {
   let release: (value: unknown) => void = () => {}
   const gate = new Later((resolve) => { release = resolve })
-  gate.then((value) => say(`gate ${String(value)}`)).then(() => { throw new Error('thrown') }).then(() => say('never'), (error) => say(String(error)))
+  gate.then((value) => say(`gate ${String(value)}`)).then(() => { throw new Error('thrown') })
+    .then(() => say('never'), (error) => say(String(error)))
   Later.reject(new Error('refused')).catch((error) => say(String(error))).then(() => say('after'))
   Later.all([1, Later.resolve(2), gate]).then((values) => say(String(values)))
   new Later(() => { throw new Error('at once') }).catch((error) => say(String(error)))
@@ -130,8 +136,10 @@ test('methods and iterators on a host that has none', async () => {
     + 'var view = new Float32Array([1, 2, 3, 4]), part = view.slice(1, 3); part[0] = 9\n'
     + 'print([points.join(""), view.join(), part.join(), view.map(function (x) { return x / 2 }).join(), '
     + 'view.reduce(function (a, b) { return a + b }), view.find(function (x) { return x > 2 }), view.every(function (x) { return x > 0 }), '
-    + 'view.some(function (x) { return x > 9 }), view.fill(7, 1, 2).join(), [1, NaN].includes(NaN), [[1], [2]].flatMap(function (x) { return x }).join(), '
-    + '"ab".padStart(4, "0"), "ab".startsWith("b", 1), "ab".endsWith("ab"), "ab".includes("c"), "ab".repeat(2), "\\ud83d\\ude00".codePointAt(0)].join(" "))\n'
+    + 'view.some(function (x) { return x > 9 }), view.fill(7, 1, 2).join(), [1, NaN].includes(NaN), '
+    + '[[1], [2]].flatMap(function (x) { return x }).join(), '
+    + '"ab".padStart(4, "0"), "ab".startsWith("b", 1), "ab".endsWith("ab"), "ab".includes("c"), '
+    + '"ab".repeat(2), "\\ud83d\\ude00".codePointAt(0)].join(" "))\n'
     + 'var named = []; for (var key in [1]) named.push(key); for (key in view) named.push(key); print(named.join())'
   const { lines } = await bareHost.run(`${script}\nkerf.iterator = '@@iterator'\n${work}`)
   assert.equal(lines, [

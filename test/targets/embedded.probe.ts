@@ -24,7 +24,10 @@ export const PROBE = `function (kernel, buffer, print) {
   function report(what, from, count) { print(what + ' ' + hex(kernel.crc32c(TABLE, from, count, 0))) }
   var cell = new DataView(new ArrayBuffer(8))
   /** Which NaN it is differs between processors already. */
-  function bitsOf(number) { if (number !== number) return 'NaN'; cell.setFloat64(0, number); return hex(cell.getUint32(0)) + hex(cell.getUint32(4)) }
+  function bitsOf(number) {
+    cell.setFloat64(0, number)
+    return number !== number ? 'NaN' : hex(cell.getUint32(0)) + hex(cell.getUint32(4))
+  }
   /** A double whose last bits an f32 has not. */
   function uneven(counter, span) { return (hash(counter) / 4294967296 - 0.5) * 2 * span + hash(counter + 7777) / 18446744073709551616 }
 
@@ -67,7 +70,8 @@ export const PROBE = `function (kernel, buffer, print) {
   /* The optimiser: eight f32 arguments, division and root. */
   drawMild(IN, 1000, 5); drawMild(IN + 4000, 1000, 6); drawMild(IN + 12000, 1000, 8)
   for (var v = 0; v < 1000; v++) floats[(IN + 8000 >> 2) + v] = Math.abs(uneven(v, 1))
-  kernel.adamw(IN, IN + 4000, IN + 8000, IN + 12000, 1000, 1 - 1e-3 * 0.01, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 0.001 / (1 - 0.9), Math.sqrt(1 - 0.999), 1e-8)
+  kernel.adamw(IN, IN + 4000, IN + 8000, IN + 12000, 1000,
+    1 - 1e-3 * 0.01, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 0.001 / (1 - 0.9), Math.sqrt(1 - 0.999), 1e-8)
   report('adamw', IN, 12000)
 
   /* Nearest with ties, min and max, saturating conversion. */
@@ -94,7 +98,8 @@ export const PROBE = `function (kernel, buffer, print) {
   /* f64: sums of an average, at multiples of eight. */
   for (var zero = 0; zero < 512; zero++) words[(OUT >> 2) + zero] = 0
   drawMild(IN, 256, 41)
-  kernel.averageAdd(OUT, IN, 3, 256); kernel.averageAdd(OUT, IN + 4, 0.1, 255); kernel.averageFinish(IN, OUT, 3.1, 256); report('average', IN, 1024)
+  kernel.averageAdd(OUT, IN, 3, 256); kernel.averageAdd(OUT, IN + 4, 0.1, 255)
+  kernel.averageFinish(IN, OUT, 3.1, 256); report('average', IN, 1024)
 
   /* Words at odd addresses. */
   for (var b = 0; b < 64; b++) bytes[IN + b] = hash(b)

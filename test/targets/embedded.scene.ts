@@ -46,7 +46,8 @@ async function encodeWeights(): Promise<Uint8Array> {
 
 function bring({ sequences, labels }: TokenizedDataset, weightsFile: Uint8Array): Brought {
   return {
-    config: CONFIG, weights: toBase64(weightsFile), sequences: sequences.map((ids) => [...ids]), labels: [...labels], name: NAME, client: EMBEDDED,
+    config: CONFIG, weights: toBase64(weightsFile), sequences: sequences.map((ids) => [...ids]), labels: [...labels],
+    name: NAME, client: EMBEDDED,
   }
 }
 
@@ -102,9 +103,11 @@ export function damagedScript(script: string, { down: [welcome], brought }: Sess
 export type Answers = { frames: Uint8Array[]; end: string; ran: Ran; timesMs: Map<string, number> }
 
 export function readAnswers(ran: Ran): Answers {
-  const frames = ran.lines.filter((line) => line.startsWith('frame ')).map((line) => parseHex(line.slice(6), (line.length - 6) / 2) ?? new Uint8Array())
+  const said = ran.lines.filter((line) => line.startsWith('frame ')).map((line) => line.slice(6))
+  const frames = said.map((digits) => parseHex(digits, digits.length / 2) ?? new Uint8Array())
   const times = ran.lines.filter((line) => line.startsWith('time ')).map((line) => line.split(' '))
-  return { frames, end: ran.lines[ran.lines.length - 1] ?? 'nothing', ran, timesMs: new Map(times.map(([, what, ms]) => [what, Number(ms)])) }
+  const timesMs = new Map(times.map(([, what, ms]) => [what, Number(ms)]))
+  return { frames, end: ran.lines[ran.lines.length - 1] ?? 'nothing', ran, timesMs }
 }
 
 export type Session = {
@@ -142,8 +145,10 @@ async function attend(link: Link, host: FoundHost, script: string, brought: Brou
   }
 }
 
+export type SessionOptions = { engine?: { host: FoundHost; script: string }; codec?: Codec }
+
 /** A whole run; `engine` in the place of Node's device. */
-export async function runSession({ engine, codec = 'f32' }: { engine?: { host: FoundHost; script: string }; codec?: Codec } = {}): Promise<Session> {
+export async function runSession({ engine, codec = 'f32' }: SessionOptions = {}): Promise<Session> {
   const { scene, fingerprint, brought } = await openRun(codec)
   const provide = (same: object) => ({ ...same, fingerprint }) as never
   const other = scene.join(1, { provide })
@@ -155,7 +160,8 @@ export async function runSession({ engine, codec = 'f32' }: { engine?: { host: F
   await other
   const mine = scene.passages.filter(({ client }) => client === EMBEDDED)
   return {
-    vector, answers, brought, up: mine.filter(({ direction }) => direction === 'up').map(({ type, bytes }) => `${type} ${formatHex(bytes)}`),
+    vector, answers, brought,
+    up: mine.filter(({ direction }) => direction === 'up').map(({ type, bytes }) => `${type} ${formatHex(bytes)}`),
     down: mine.filter(({ direction }) => direction === 'down').map(({ bytes }) => bytes),
   }
 }

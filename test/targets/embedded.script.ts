@@ -9,7 +9,8 @@ export type Embedded = { openDevice(parts: DeviceParts): EmbeddedDevice; openKer
 
 /** What the script may take from its engine: ES5 and typed arrays. */
 export const GLOBALS = [
-  'Array', 'ArrayBuffer', 'Boolean', 'DataView', 'Error', 'Function', 'JSON', 'Math', 'Number', 'Object', 'ReferenceError', 'String', 'TypeError',
+  'Array', 'ArrayBuffer', 'Boolean', 'DataView', 'Error', 'Function', 'JSON', 'Math', 'Number', 'Object', 'ReferenceError', 'String',
+  'TypeError',
   'Int8Array', 'Uint8Array', 'Int16Array', 'Uint16Array', 'Int32Array', 'Uint32Array', 'Float32Array', 'Float64Array', 'isFinite',
   'RangeError', 'RegExp', 'NaN', 'undefined',
   // Asked for with typeof, and used where they are.
@@ -27,20 +28,21 @@ export function openEmbedded(): Embedded {
 /** What ES5 and typed arrays have; everything else that V8 knows is taken away before the script runs. */
 const KEPT = {
   Array: 'isArray',
-  Object: 'create defineProperty defineProperties freeze getOwnPropertyDescriptor getOwnPropertyNames getPrototypeOf isExtensible isFrozen keys',
+  Object: 'create defineProperty defineProperties freeze getOwnPropertyDescriptor getOwnPropertyNames getPrototypeOf'
+    + ' isExtensible isFrozen keys',
   Number: 'MAX_VALUE MIN_VALUE',
   Math: 'E LN10 LN2 LOG10E LOG2E PI SQRT1_2 SQRT2 abs acos asin atan atan2 ceil cos exp floor log max min pow random round sin sqrt tan',
   String: 'fromCharCode',
   Uint8Array: '', Int32Array: '', Float32Array: '', Promise: '', Symbol: '', Reflect: '',
-  'Array.prototype': 'concat every filter forEach indexOf join lastIndexOf map pop push reduce reduceRight reverse shift slice some sort splice'
-    + ' toLocaleString toString unshift',
-  'String.prototype': 'charAt charCodeAt concat indexOf lastIndexOf localeCompare match replace search slice split substr substring toLocaleLowerCase'
-    + ' toLocaleUpperCase toLowerCase toString toUpperCase trim valueOf',
+  'Array.prototype': 'concat every filter forEach indexOf join lastIndexOf map pop push reduce reduceRight reverse shift slice some sort'
+    + ' splice toLocaleString toString unshift',
+  'String.prototype': 'charAt charCodeAt concat indexOf lastIndexOf localeCompare match replace search slice split substr substring'
+    + ' toLocaleLowerCase toLocaleUpperCase toLowerCase toString toUpperCase trim valueOf',
   'Object.getPrototypeOf(Uint8Array.prototype)': 'buffer byteLength byteOffset length set subarray',
   'Object.getPrototypeOf(Uint8Array)': '',
 } as const
-const GONE = ['Map', 'Set', 'WeakMap', 'WeakSet', 'Promise', 'Reflect', 'Proxy', 'BigInt', 'TextEncoder', 'TextDecoder', 'WebAssembly', 'Iterator',
-  'Symbol', 'console', 'globalThis']
+const GONE = ['Map', 'Set', 'WeakMap', 'WeakSet', 'Promise', 'Reflect', 'Proxy', 'BigInt', 'TextEncoder', 'TextDecoder', 'WebAssembly',
+  'Iterator', 'Symbol', 'console', 'globalThis']
 
 /** Deletes what is not kept, symbols too: arrays are not iterable any more. */
 const STRIP = `(function (print) {

@@ -39,7 +39,8 @@ export async function runProgram(program: string, args: readonly string[], scrip
     child.stderr.setEncoding('utf8').on('data', (text: string) => { errors += text })
     const status = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
       .finally(() => clearInterval(look))
-    if (status !== 0) throw new Error(`${program}: expected exit 0, got ${status}: ${(errors.trim() || output.trim().slice(-400)).slice(0, 400)}`)
+    const told = (errors.trim() || output.trim().slice(-400)).slice(0, 400)
+    if (status !== 0) throw new Error(`${program}: expected exit 0, got ${status}: ${told}`)
     return { lines: output.split('\n').slice(0, -1), seconds: (performance.now() - start) / 1000, heapBytes }
   } finally {
     rmSync(folder, { recursive: true })

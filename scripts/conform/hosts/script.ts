@@ -11,7 +11,7 @@ export type Ran = {
 
 export type FoundHost = {
   version: string
-  /** Runs a script in an engine of its own, which has a function `print` of one text. Throws what the script throws, as the engine words it. */
+  /** Runs a script in an engine of its own, which has a function `print` of one text. Throws what it throws, as the engine words it. */
   run(script: string): Promise<Ran>
 }
 
