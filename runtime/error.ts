@@ -15,10 +15,12 @@ export class KerfError extends Error {
 }
 
 const VALUE_CHARS_MAX = 120
+/** Whole pairs, so that they are passed over, and halves alone; without the flag u, which small engines lack. */
+const SURROGATES = /[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g
 
 /** The first `count` characters; where that leaves half of one, or the text had such a half, U+FFFD stands for it, so that it can be sent. */
 export function clipText(text: string, count: number): string {
-  return text.slice(0, count).replace(/\p{Cs}/gu, '\ufffd')
+  return text.slice(0, count).replace(SURROGATES, (units) => (units.length === 2 ? units : '\ufffd'))
 }
 
 /** What JSON brings may have a `toString` that is none. */

@@ -25,8 +25,8 @@ import type { Contract, OwnBase } from './contract.ts'
 import { adapterExpectation, deviceLayout, expectSameBase, gradientExpectation, parseContract, stateExpectation } from './contract.ts'
 import type { FinishInput, FinishOutput, ForwardOutput, Half } from './half.ts'
 import type { Link } from '../host/network.ts'
-import type { DeviceKey } from './proof.ts'
-import { NONCE_BYTES, prove } from './proof.ts'
+import type { Prover } from './proof.ts'
+import { NONCE_BYTES } from './proof.ts'
 import { schemeOf } from './scheme.ts'
 import type { Share } from './share.ts'
 import { batchSize, deviceSpec } from './spec.ts'
@@ -49,7 +49,7 @@ export type DeviceOptions = {
   /** The client number asked for; null: any free one. */
   client: number | null
   /** What the server knows it by, whatever it is called; without one, it is known by its name and its connection. */
-  key?: DeviceKey
+  key?: Prover
   /** The secret that brought it here, where the server doesn't know its key. */
   invitation?: string
   link: Link
@@ -212,7 +212,7 @@ async function greet(channel: Channel, { name, client, key, invitation }: Device
   // Nothing is signed but what a server of Kerf may ask.
   if (!/^\d{1,10}$/.test(run)) refuse('challenge', 'challenge.run', 'a decimal number', run)
   if (!parseHex(nonce, NONCE_BYTES)) refuse('challenge', 'challenge.nonce', `${2 * NONCE_BYTES} hexadecimal digits`, nonce)
-  const { signature, invitation: invited } = prove({ run: Number(run), nonce, key: key.public }, key, invitation)
+  const { signature, invitation: invited } = key.prove({ run: Number(run), nonce, key: key.public }, invitation)
   channel.send('proof', { metadata: invited === undefined ? { signature } : { signature, invitation: invited } })
   return expect(channel, { welcome: [] })
 }

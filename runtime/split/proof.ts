@@ -14,8 +14,11 @@ const SIGNATURE_BYTES = 64
 const INVITATION_BYTES = 32
 const DOMAIN = 'kerf proof 1'
 
-/** A device's key. `public` is what the server knows it by, in hexadecimal digits; `secret` never leaves the device. */
-export type DeviceKey = { public: string; secret: Uint8Array }
+/** What a device shows who it is with. `public` is what the server knows it by, in hexadecimal digits. */
+export type Prover = { public: string; prove(challenge: Challenge, invitation?: string): Proof }
+
+/** A device's key; `secret` never leaves the device. */
+export type DeviceKey = Prover & { secret: Uint8Array }
 
 /** What a proof is about: a run, a connection by its nonce, and who speaks. */
 export type Challenge = { run: number; nonce: string; key: string }
@@ -24,7 +27,8 @@ export type Challenge = { run: number; nonce: string; key: string }
 export type Proof = { signature: string; invitation?: string }
 
 export function openKey(secret: Uint8Array): DeviceKey {
-  return { public: formatHex(ed25519.getPublicKey(secret)), secret }
+  const key = { public: formatHex(ed25519.getPublicKey(secret)), secret }
+  return { ...key, prove: (challenge, invitation) => prove(challenge, key, invitation) }
 }
 
 /** The SHA-256 of texts and bytes, none of which can be mistaken for another's end. */
@@ -32,7 +36,7 @@ export function digest(...parts: readonly (string | Uint8Array)[]): Uint8Array {
   return sha256(encode(JSON.stringify(parts.map((part) => (typeof part === 'string' ? part : formatHex(part))))))
 }
 
-export function prove(challenge: Challenge, { secret }: DeviceKey, invitation?: string): Proof {
+export function prove(challenge: Challenge, { secret }: Pick<DeviceKey, 'secret'>, invitation?: string): Proof {
   const message = messageOf(challenge)
   const signature = formatHex(ed25519.sign(message, secret))
   return invitation === undefined ? { signature } : { signature, invitation: formatHex(hmac(sha256, encode(invitation), message)) }

@@ -21,7 +21,9 @@ export class JsonNumber {
 }
 
 const NUMBER = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/
-const LONE_SURROGATE = /\p{Surrogate}/u
+/** Without the flag u, which small engines lack. */
+const PAIRS = /[\ud800-\udbff][\udc00-\udfff]/g
+const SURROGATE = /[\ud800-\udfff]/
 
 /**
  * Parses one JSON object that starts at the first character; spaces may follow it.
@@ -43,7 +45,8 @@ export function describeJson(value: Json | undefined): string {
 
 /** True for text that UTF-8 can carry: no half of a surrogate pair alone. */
 export function isWellFormed(text: string): boolean {
-  return !LONE_SURROGATE.test(text)
+  // A blank in a pair's place: halves around it must not make another.
+  return !SURROGATE.test(text.replace(PAIRS, ' '))
 }
 
 class Reader {

@@ -119,7 +119,10 @@ export function planSafetensors(tensors: readonly TensorInput[], metadata: Reado
     refuse('safetensors-header-limit', 'safetensors.header', `at most ${HEADER_BYTES_MAX} bytes`, length)
   }
   const header = new Uint8Array(LENGTH_BYTES + length).fill(0x20)
-  new DataView(header.buffer).setBigUint64(0, BigInt(length), true)
+  const view = new DataView(header.buffer)
+  view.setUint32(0, length, true)
+  // The upper half of a u64 that is never that long.
+  view.setUint32(4, 0, true)
   header.set(text, LENGTH_BYTES)
   return { header, tensors: ordered, bytes: header.length + dataBytes }
 }
