@@ -25,7 +25,8 @@ export type Exports = Readonly<Record<string, string | Target>>
 
 /** The entries that are code, by name: `kernel` for `./kernel`. */
 export function listEntries(exports: Exports): string[] {
-  return Object.entries(exports).flatMap(([path, target]) => (typeof target === 'string' ? [] : [path.slice('./'.length)]))
+  return Object.entries(exports).flatMap(([path, target]) => (
+    typeof target !== 'string' && target.default.endsWith('.js') ? [path.slice('./'.length)] : []))
 }
 
 async function bundle(entries: readonly string[], minify: boolean) {
@@ -84,6 +85,12 @@ function declare(entries: readonly string[]): void {
   }
 }
 
+/** Of what an import of a binary gives: the bundler or the host decides. */
+const BINARY = `/** An address, bytes or a module, as the bundler or the host has it. */
+declare const binary: unknown
+export default binary
+`
+
 function printRow(...cells: readonly (string | number)[]): void {
   console.log(cells.map((cell, index) => (index === 0 ? String(cell).padEnd(30) : String(cell).padStart(9))).join(' '))
 }
@@ -95,13 +102,14 @@ async function buildPackage(): Promise<void> {
   const plain = await bundle(entries, false), minified = await bundle(entries, true)
   writeBundle(plain)
   declare(entries)
+  writeFileSync(`${TYPES}/binary.d.ts`, BINARY)
   printRow('entry', 'bytes', 'gzipped', 'minified', 'gzipped')
   for (const entry of entries) printRow(`kerf/${entry}`, ...measure(plain, entry), ...measure(minified, entry))
   for (const [path, target] of Object.entries(exports)) {
     const files = typeof target === 'string' ? [target] : [target.types, target.default]
     for (const file of files) if (!existsSync(file)) throw new Error(`exports["${path}"]: expected a file, got ${file}`)
-    if (typeof target !== 'string' || !target.endsWith('.wasm')) continue
-    const content = readFileSync(target)
+    if (!path.endsWith('.wasm')) continue
+    const content = readFileSync(files[files.length - 1])
     printRow(`kerf/${path.slice('./'.length)}`, content.length, gzipSync(content, { level: 9 }).length)
   }
 }

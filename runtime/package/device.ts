@@ -12,6 +12,7 @@ import type { Link } from '../host/network.ts'
 import { createChecksum } from '../kernel/checksum.ts'
 import type { WeightFormat } from '../kernel/format.ts'
 import type { Kernel } from '../kernel/load.ts'
+import { initialVector } from '../model/initial.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { Optimizer } from '../model/optimizer.ts'
 import { ADAMW, freshState } from '../model/optimizer.ts'
@@ -58,6 +59,8 @@ export type DeviceSettings = Holding & {
   rows: number
   sequences: number
   longest: number
+  /** Of the adapters that it begins with: LoRA's A uniform, B zero, as a server of this seed begins; 0 unless given. */
+  seed?: number
   /** AdamW with a learning rate of 1e-3 unless given; betas 0.9 and 0.999, eps 1e-8, no weight decay. */
   optimizer?: Partial<Optimizer>
 }
@@ -87,16 +90,18 @@ export type Device = {
 }
 
 /**
- * A device by itself, its adapters zero until `take`. Its memory is planned and taken here, all at once. Throws a KerfError:
+ * A device by itself. Its memory is planned and taken here, all at once. Throws a KerfError:
  * `device-cut`, `stage.memory` (nothing fits `memoryBytes`), `plan.bytes`, `memory` (no room), and the weights' codes.
  */
 export async function openDevice(kernel: Kernel, { config, weights }: Model, settings: DeviceSettings): Promise<Device> {
-  const { cut, adapter, rows, sequences, longest, optimizer, format, recompute, memoryBytes } = settings
+  const { cut, adapter, rows, sequences, longest, seed = 0, optimizer, format, recompute, memoryBytes } = settings
   if (!(Number.isInteger(cut) && cut >= 1 && cut < config.layers)) refuse('device-cut', 'device.cut', `1 … ${config.layers - 1}`, cut)
-  const spec = { config, from: 0, to: cut, labels: 0, adapter, training: 'adapters', setsFrom: [0], rows, sequences, longest } as const
+  // The head is the server's: a plan asks for one label, and a device below the last block has room for none.
+  const spec = { config, from: 0, to: cut, labels: 1, adapter, training: 'adapters', setsFrom: [0], rows, sequences, longest } as const
   const fit = { stage: { format, recompute }, memoryBytes }
   const half = await openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, { ...ADAMW, ...optimizer }, () => 0)
-  const layout = layoutOf(config, adapter, 0, 0, cut)
+  const layout = layoutOf(config, adapter, spec.labels, 0, cut)
+  await half.write(0, freshState(initialVector(layout, seed, kernel.exports)))
   return {
     memoryBytes: (await half.memory()).bytes,
     async forward(batch) {
