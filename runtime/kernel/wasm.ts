@@ -33,6 +33,7 @@ function refuseFailed(error: unknown, what: string, room: string): never {
 /** A kernel's binary: its bytes, the answer of a host that was asked for them, or a module compiled already. */
 export type KernelSource = BufferSource | Response | WebAssembly.Module
 
+/** Engines stream nothing else, and no parameter behind it. */
 const STREAMED = 'application/wasm'
 
 /** What it is, also where it comes from another realm, such as a frame or a worker. */
@@ -43,8 +44,7 @@ function tagOf(source: KernelSource): string {
 /** The module as its bytes come, where the host can and the answer says that they are one; else from all of them. */
 async function compileResponse(response: Response): Promise<WebAssembly.Module> {
   if (!response.ok) return refuse('wasm-response', 'kernel.status', '200 to 299', response.status)
-  const [type] = (response.headers.get('content-type') ?? '').split(';')
-  const streams = typeof WebAssembly.compileStreaming === 'function' && type.trim().toLowerCase() === STREAMED
+  const streams = typeof WebAssembly.compileStreaming === 'function' && response.headers.get('content-type') === STREAMED
   return streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer())
 }
 

@@ -33,13 +33,15 @@ export { KerfError } from '../error.ts'
 export { loadKernel } from './kernel.ts'
 export type { Kernel, KernelBuild, KernelExports, KernelSettings, KernelSource, StartThread, ThreadJob, Tile } from './kernel.ts'
 export { openModel } from './model.ts'
-export type { Model } from './model.ts'
+export type { CheckedWeights, LinearKey, Model, ModelConfig, WeightDtype, WeightTensor, Weights } from './model.ts'
 export { createInbox, createLinkPair } from '../split/link.ts'
 export type { Inbox } from '../split/link.ts'
 /** A device's Ed25519 key from 32 secret bytes of the caller's. */
 export { openKey } from '../split/proof.ts'
-export type { AdapterConfig, ByteSource, Clock, Contract, DeviceKey, Link, Optimizer, StepEnd, TokenizedDataset, WeightFormat }
-type ByteSource = import('../host/files.ts').ByteSource
+export type { ByteSource } from '../host/files.ts'
+export type { SchemeName } from '../split/scheme.ts'
+export type { Codec } from '../wire/codec.ts'
+export type { AdapterConfig, Clock, Contract, DeviceKey, Link, Optimizer, StepEnd, TokenizedDataset, WeightFormat }
 
 /** How a device holds its blocks; only `format` changes bits. */
 export type Holding = {

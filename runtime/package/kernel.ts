@@ -4,9 +4,11 @@
  * The kernel allocates nothing and keeps nothing between calls: every argument is an address in bytes into the memory that
  * an instance was made on, or a count of elements. Numbers are little-endian f32 and i32. Bad arguments are not checked.
  */
+import { refuse } from '../error.ts'
 import type { KernelExports } from '../kernel/abi.ts'
 import type { Kernel, KernelBuild, StartThread, Tile } from '../kernel/load.ts'
 import { PAGE_BYTES, createMemory as createPages, instantiate, loadKernel as load } from '../kernel/load.ts'
+import { MEMORY_BYTES_MAX } from '../kernel/plan.ts'
 import type { KernelSource } from '../kernel/wasm.ts'
 import { compileModule, isValidModule } from '../kernel/wasm.ts'
 
@@ -61,8 +63,10 @@ export function isSupported(bytes: BufferSource): boolean {
   return isValidModule(bytes)
 }
 
-/** A memory of at least `bytes`, rounded up to whole pages of 65,536; it never grows. Throws `memory` where there is no room. */
+/** A memory of at least `bytes`, rounded up to whole pages of 65,536; it never grows. Throws `memory-bytes`, and `memory` where there is no room. */
 export function createMemory(bytes: number): WebAssembly.Memory {
+  const fits = Number.isSafeInteger(bytes) && bytes >= 0 && bytes <= MEMORY_BYTES_MAX
+  if (!fits) refuse('memory-bytes', 'memory.bytes', `a whole number of 0 … ${MEMORY_BYTES_MAX}`, bytes)
   return createPages(Math.ceil(bytes / PAGE_BYTES), false)
 }
 

@@ -8,6 +8,10 @@ import type { CheckedWeights } from '../model/fingerprint.ts'
 import { checksumModel, checksumWeights } from '../model/fingerprint.ts'
 import { openWeights } from '../model/weights.ts'
 
+export type { LinearKey } from '../model/names.ts'
+export type { WeightDtype, WeightTensor, Weights } from '../model/weights.ts'
+export type { CheckedWeights, ModelConfig }
+
 export type Model = {
   config: ModelConfig
   /** Read when they are wanted: a device reads only its own blocks. */

@@ -37,7 +37,7 @@ export { KerfError } from '../error.ts'
 export { loadKernel } from './kernel.ts'
 export type { Kernel, KernelBuild, KernelExports, KernelSettings, KernelSource, StartThread, ThreadJob, Tile } from './kernel.ts'
 export { openModel } from './model.ts'
-export type { Model } from './model.ts'
+export type { CheckedWeights, LinearKey, Model, ModelConfig, WeightDtype, WeightTensor, Weights } from './model.ts'
 export { createInbox, createLinkPair } from '../split/link.ts'
 export type { Inbox } from '../split/link.ts'
 /** FedAvg and its kin over vectors of one length. */
@@ -49,8 +49,12 @@ export { SCHEDULERS, chooseScheduler } from '../split/schedule.ts'
 export type { Candidate, Scheduler, SchedulerName } from '../split/schedule.ts'
 export { SCHEME_NAMES } from '../split/scheme.ts'
 export type { SchemeName } from '../split/scheme.ts'
+export type { Entropy } from '../host/entropy.ts'
+export type { ByteSource } from '../host/files.ts'
+export type { WeightFormat } from '../kernel/format.ts'
+export type { Challenge, Proof } from '../split/proof.ts'
+export type { Roll } from '../split/server/admission.ts'
 export type { AdapterConfig, Admission, Clock, Codec, Contract, DeviceReport, Link, ServerReport, Span, StageOptions }
-export type ByteSource = import('../host/files.ts').ByteSource
 
 /** What a run is; what has no default must be given. */
 export type RunSettings = {
