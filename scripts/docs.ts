@@ -17,8 +17,9 @@ const OPTIONS = 'dist/typedoc.json'
 const TSCONFIG = 'dist/typedoc.tsconfig.json'
 /** Of tables that types are read off, and of functions' own arguments. */
 const INNER = [
-  'TABLE', 'ROWS', 'AdamwArguments', 'AttentionArguments', 'AttentionBackwardArguments', 'BlockBackwardArguments', 'BlockForwardArguments',
-  'EmbeddingArguments', 'EmbeddingBackwardArguments', 'LayerNormArguments', 'LayerNormBackwardArguments',
+  'TABLE', 'ROWS', 'RecordOf', 'Write', 'StageSpec', 'AdamwArguments', 'AttentionArguments', 'AttentionBackwardArguments',
+  'BlockBackwardArguments', 'BlockForwardArguments', 'EmbeddingArguments', 'EmbeddingBackwardArguments', 'LayerNormArguments',
+  'LayerNormBackwardArguments',
 ]
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))

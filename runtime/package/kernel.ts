@@ -13,7 +13,8 @@ import type { KernelSource } from '../kernel/wasm.ts'
 import { compileModule, isValidModule } from '../kernel/wasm.ts'
 
 export { KerfError } from '../error.ts'
-export { ABI_VERSION } from '../kernel/abi.ts'
+/** ABI_VERSION, and where each field of a record lies. */
+export { ABI_VERSION, BLOCK, LINEAR, NORM, SAVED } from '../kernel/abi.ts'
 export type { KernelExports, f32, f64, i32, u32, usize } from '../kernel/abi.ts'
 export { KERNEL_BUILDS, PAGE_BYTES, TILES, runThread } from '../kernel/load.ts'
 export type { Kernel, KernelBuild, StartThread, ThreadJob, Tile } from '../kernel/load.ts'

@@ -48,7 +48,7 @@ const line = runProgram(process.execPath, ['host.mjs'], at).trim()
 const told = JSON.parse(line) as Told
 
 test('what is packed: entries, binaries, program, and nothing that only builds or tests', () => {
-  const strange = packed.filter((file) => !/^(dist\/|package\.json$|README\.md$|LICENSE$|runtime\/wire\/SPEC\.md$)/.test(file))
+  const strange = packed.filter((file) => !/^(dist\/|assembly\/|package\.json$|README\.md$|LICENSE$|runtime\/wire\/SPEC\.md$)/.test(file))
   assert.equal(strange, [])
   for (const name of ['dist/kerf.js', 'dist/kerf.simd.wasm', 'dist/package/kernel.js', 'LICENSE']) assert.ok(packed.includes(name), name)
   const { dependencies = {} } = JSON.parse(readFileSync(join(at, 'node_modules/kerf/package.json'), 'utf8')) as { dependencies?: object }
