@@ -23,10 +23,10 @@ const TSCONFIG = `${OUT}/tsconfig.json`
 type Target = { types: string; default: string }
 export type Exports = Readonly<Record<string, string | Target>>
 
-/** The entries that are code, by name: `kernel` for `./kernel`. */
+/** The entries that are bundled here, by name: `kernel` for `./kernel`. What else `exports` names comes of other builds. */
 export function listEntries(exports: Exports): string[] {
   return Object.entries(exports).flatMap(([path, target]) => (
-    typeof target !== 'string' && target.default.endsWith('.js') ? [path.slice('./'.length)] : []))
+    typeof target !== 'string' && target.default.startsWith(`./${OUT}/`) ? [path.slice('./'.length)] : []))
 }
 
 async function bundle(entries: readonly string[], minify: boolean) {
@@ -108,7 +108,7 @@ async function buildPackage(): Promise<void> {
   for (const [path, target] of Object.entries(exports)) {
     const files = typeof target === 'string' ? [target] : [target.types, target.default]
     for (const file of files) if (!existsSync(file)) throw new Error(`exports["${path}"]: expected a file, got ${file}`)
-    if (!path.endsWith('.wasm')) continue
+    if (entries.includes(path.slice('./'.length)) || path === './package.json') continue
     const content = readFileSync(files[files.length - 1])
     printRow(`kerf/${path.slice('./'.length)}`, content.length, gzipSync(content, { level: 9 }).length)
   }
