@@ -5,6 +5,7 @@
 import { refuse } from '../error.ts'
 import { ABI_VERSION, TEAM } from './abi.ts'
 import type { KernelExports } from './abi.ts'
+import type { KernelSource } from './wasm.ts'
 import { compileModule, createMemory, instantiateModule } from './wasm.ts'
 
 export { PAGE_BYTES, createMemory } from './wasm.ts'
@@ -45,8 +46,8 @@ export type Kernel = {
 export type KernelOptions = Partial<Pick<Kernel, 'tile' | 'team'>>
 
 /** Refuses `kernel.abi` when the binary speaks another ABI than this runtime. */
-export async function loadKernel(bytes: BufferSource, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
-  return openKernel(await compileModule(bytes), build, options)
+export async function loadKernel(source: KernelSource, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
+  return openKernel(await compileModule(source), build, options)
 }
 
 /** As loadKernel, for a module compiled elsewhere, such as one handed to a worker. */

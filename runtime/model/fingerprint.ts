@@ -34,6 +34,11 @@ export function checksumConfig({ labels: _, ...shape }: ModelConfig, crc32c: Crc
   return crc32c(textOf(JSON.stringify(shape))) >>> 0
 }
 
+/** Of the same with the labels: what a run's parties compare before anything else. */
+export function checksumModel(config: ModelConfig, crc32c: Crc32c): number {
+  return checksumText(JSON.stringify(config), crc32c)
+}
+
 export function checksumText(text: string, crc32c: Crc32c): number {
   return crc32c(textOf(text)) >>> 0
 }

@@ -12,7 +12,7 @@ import { joinVector, splitVector } from '../model/layout.ts'
 import { widenTensor } from '../model/merge.ts'
 import { classifierTensors } from '../model/names.ts'
 import type { CheckedWeights, Fingerprint } from '../model/fingerprint.ts'
-import { checksumConfig, checksumText, checksumWeights, expectBase } from '../model/fingerprint.ts'
+import { checksumConfig, checksumModel, checksumText, checksumWeights, expectBase } from '../model/fingerprint.ts'
 import type { AdapterConfig } from '../model/peft.ts'
 import { decodeAdapter, encodeAdapter, formatAdapterConfig, parseAdapterBase, parseAdapterConfig } from '../model/peft.ts'
 import { describeUnused } from '../model/unused.ts'
@@ -51,7 +51,7 @@ export async function openModel(files: Files, directory: string, crc32c: Crc32c)
   const source = await openTensors(files, directory, MODEL_WEIGHTS)
   try {
     const weights = checksumWeights(await openWeights(source), config, crc32c)
-    const fingerprint = checksumText(JSON.stringify(config), crc32c)
+    const fingerprint = checksumModel(config, crc32c)
     const notes = describeUnused(weights.names, config, source.name)
     return { name: nameOf(directory), directory, config, head, weights, notes, fingerprint, crc32c, close: () => source.close() }
   } catch (error) {

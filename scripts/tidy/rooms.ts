@@ -18,7 +18,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ['model'],
   ['split'],
   ['federation', 'network'],
-  ['forecast', 'bench', 'report', 'simulation', 'conformance'],
+  ['forecast', 'bench', 'report', 'simulation', 'conformance', 'package'],
   ['program'],
 ]
 

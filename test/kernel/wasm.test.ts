@@ -55,4 +55,38 @@ test('a damaged binary', async () => {
   assert.is((await refusalOf(compileModule(binaryOf('simd').subarray(0, 1000)))).code, 'wasm')
 })
 
+const answer = (type: string, init: ResponseInit = {}) => new Response(binaryOf('scalar'), { ...init, headers: { 'content-type': type } })
+
+test('an answer streams into the compiler where it says that it is a module, and is taken whole where it does not', async () => {
+  const streamed: string[] = []
+  const { compileStreaming } = whole
+  const watch = Object.assign(Object.create(whole) as typeof WebAssembly, {
+    compileStreaming: async (source: Response) => {
+      streamed.push(source.headers.get('content-type')!)
+      return compileStreaming(source)
+    },
+  })
+  await withWasm(watch, async () => {
+    for (const type of ['application/wasm', 'Application/WASM; charset=binary', 'application/octet-stream', '']) {
+      assert.is(WebAssembly.Module.exports(await compileModule(answer(type))).some(({ name }) => name === 'abiVersion'), true, type)
+    }
+  })
+  assert.equal(streamed, ['application/wasm'])
+  // Hosts without it take all bytes first.
+  await withWasm({ compile: whole.compile, Module: whole.Module }, async () => {
+    assert.instance(await compileModule(answer('application/wasm')), whole.Module)
+  })
+})
+
+test('a module is given back as it is; an answer that is no success, and what is no binary, are refused', async () => {
+  const module = await compileModule(binaryOf('scalar'))
+  assert.is(await compileModule(module), module)
+  assert.is((await refusalOf(compileModule(answer('application/wasm', { status: 404 })))).message, 'kernel.status: expected 200 to 299, got 404')
+  for (const wrong of ['kerf.wasm', 7, null, {}, new Promise(() => {})]) {
+    assert.is((await refusalOf(compileModule(wrong as unknown as Uint8Array<ArrayBuffer>))).code, 'wasm-source', String(wrong))
+  }
+  const broken = new Response(binaryOf('scalar').subarray(0, 1000), { headers: { 'content-type': 'application/wasm' } })
+  assert.is((await refusalOf(compileModule(broken))).code, 'wasm')
+})
+
 test.run()

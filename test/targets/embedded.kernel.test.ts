@@ -2,16 +2,17 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { PAGE_BYTES } from '../../runtime/kernel/load.ts'
-import { checkOracle, nameCase, openArena, runCase, sameBytes } from '../kernel/arena.ts'
+import { nameCase } from '../../runtime/conformance/case.ts'
+import { CASES } from '../../runtime/conformance/cases.ts'
+import { checkOracle, openArena, runCase, sameBytes } from '../kernel/arena.ts'
 import type { Arena } from '../kernel/arena.ts'
-import { CASES } from '../kernel/cases.ts'
 import { openKernelBuild } from '../kernels.ts'
 import { openEmbedded } from './embedded.script.ts'
 
 const scalar = await openArena('scalar')
 const { openKernel } = openEmbedded()
 const buffer = new ArrayBuffer(scalar.memory.buffer.byteLength)
-const embedded: Arena = { build: 'scalar', kernel: openKernel(buffer), memory: { buffer } as unknown as WebAssembly.Memory }
+const embedded: Arena = { build: 'scalar', kernel: openKernel(buffer), buffer, memory: { buffer } as unknown as WebAssembly.Memory }
 const operations = [...new Set(CASES.map(({ operation }) => operation))]
 
 for (const operation of operations) {
