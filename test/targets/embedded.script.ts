@@ -1,6 +1,6 @@
 /** The embedded script as this process has it: built once, and run where no name but ES5's is to be had. */
 import { createContext, runInContext } from 'node:vm'
-import type { FoundHost } from '../../scripts/conform/hosts/script.ts'
+import type { FoundHost } from '../../scripts/engines/script.ts'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import { bundleEmbedded } from '../../scripts/embedded.bundle.ts'
 import type { DeviceParts, EmbeddedDevice } from '../../targets/embedded/device.ts'
