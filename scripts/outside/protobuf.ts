@@ -168,7 +168,8 @@ export function readModel(bytes: Uint8Array, what: string): Model {
   const opset = opsets.find(({ domain }) => domain === own || (domain === 'ai.onnx' && own === ''))
   if (!opset) refuse('onnx.protobuf', `${what}.opset_import`, own || 'ai.onnx', 'none')
   return {
-    opset: readWhole(opset.version, `${what}.opset_import`), nodes, initializers: graph.initializer.map((tensor) => toTensor(tensor, `${what}.${tensor.name}`)),
+    opset: readWhole(opset.version, `${what}.opset_import`), nodes,
+    initializers: graph.initializer.map((tensor) => toTensor(tensor, `${what}.${tensor.name}`)),
     inputs: names(graph.input), outputs: names(graph.output),
   }
 }

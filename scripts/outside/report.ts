@@ -29,7 +29,8 @@ function toRow(name: string, verdicts: readonly Verdict[]): Row {
   const isEqual = (verdict: Verdict) => verdict.kind === 'passed' && verdict.ways.every((way) => way.strict.equal)
   const equal = verdicts.filter(isEqual).length
   const gaps = ways.length === 0 ? ['', '', ''] : [show(strict.errorMax), show(strict.rtol), relaxed ? show(relaxed.rtol) : '']
-  return [name, String(verdicts.length), count('passed'), count('failed'), count('not run'), ways.length === 0 ? '' : String(equal), ...gaps]
+  const counts = [String(verdicts.length), count('passed'), count('failed'), count('not run'), ways.length === 0 ? '' : String(equal)]
+  return [name, ...counts, ...gaps]
 }
 
 function operatorsOf({ verdicts }: Survey): string[] {
@@ -53,8 +54,10 @@ export function tabulate(survey: Survey): string {
 
 function describe(verdict: Verdict): string {
   if (verdict.kind === 'not run') return verdict.reason
-  const ways = verdict.ways.map(({ by, strict, relaxed, sameBits }) => (
-    `${by} ${show(strict.errorMax)} / ${show(strict.rtol)}${relaxed ? ` / ${show(relaxed.rtol)}` : ''}${sameBits ? '' : ', other bits in SIMD'}`))
+  const ways = verdict.ways.map(({ by, strict, relaxed, sameBits }) => {
+    const gaps = [show(strict.errorMax), show(strict.rtol), ...(relaxed ? [show(relaxed.rtol)] : [])].join(' / ')
+    return `${by} ${gaps}${sameBits ? '' : ', other bits in SIMD'}`
+  })
   return [...(verdict.reason === undefined ? [] : [verdict.reason]), ...ways].join('; ')
 }
 
@@ -108,7 +111,7 @@ ${version}; Kerf ${git('rev-parse', '--short', 'HEAD')}${changed ? ' with change
 (V8 ${process.versions.v8}), ${process.platform} ${process.arch}, ${cpus()[0]?.model ?? 'unknown CPU'}.
 Builds: scalar, simd${missing === undefined ? ', relaxed (fast)' : `; relaxed (fast) not run: ${missing}`}.
 
-**${count('passed')} passed, ${count('failed')} failed, ${count('not run')} not run** of the ${verdicts.length} cases of ${operators} operators.
+**${count('passed')} passed, ${count('failed')} failed, ${count('not run')} not run** of ${verdicts.length} cases of ${operators} operators.
 A case passes where every output of every way to compute it is within ${TOLERANCE.rtol} of the expected value, plus ${TOLERANCE.atol} (the
 tolerance of ONNX's own backend tests), in every build, and scalar and SIMD give the same bits. Numbers are moved by the host
 (axes, repetition, indices) and computed by the kernel alone.
