@@ -47,10 +47,14 @@ test('right results, traps and invalid modules pass', () => {
     add(3, bitsOf(-0), bitsOf(-0), vector(bitsOf(-0))),
     add(4, bitsOf(Infinity), bitsOf(-Infinity), vector('nan:canonical')),
     add(5, NAN, bitsOf(1), vector('nan:arithmetic', 'nan:arithmetic', 'nan:canonical', NAN)),
+    {
+      type: 'assert_return', line: 5, expected: [vector(...[1, 2, 3, 4].map(bitsOf))],
+      action: { type: 'invoke', field: 'add', args: [vector(...[1, 2, 3, 4].map(bitsOf)), vector('0')] },
+    },
     { type: 'assert_trap', line: 6, action: { type: 'invoke', field: 'trap', args: [] }, expected: [] },
     { type: 'assert_invalid', line: 7, filename: 'b.wasm', module_type: 'binary' },
     { type: 'assert_malformed', line: 8, filename: 'c.wat', module_type: 'text' },
-  ]), { passed: 7, failed: 0, failures: [], left: [1] })
+  ]), { passed: 8, failed: 0, failures: [], left: [1] })
 })
 
 test('wrong results, in any lane and any bit, fail by line', () => {
