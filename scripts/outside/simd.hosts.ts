@@ -6,14 +6,14 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { basename } from 'node:path'
 import { refuse } from '../../runtime/error.ts'
-import type { Outcome } from './simd.runner.ts'
+import type { Outcome, Outcomes } from './simd.runner.ts'
 
 const OUTPUT_BYTES_MAX = 64 * 1024 ** 2
 const BROWSER_TIMEOUT_MS = 120_000
 
 /** What an engine answered; `engine` is what it calls itself, where it does. */
-export type Answer = Outcome & { title: string }
-type Told = Outcome & { engine?: string }
+export type Answer = Outcomes & { title: string }
+type Told = Outcomes & { engine?: string }
 
 const PAGE = `<!doctype html><meta charset="utf-8"><body><script>
 var print = function (line) { fetch('/outcome', { method: 'POST', body: line }) }
@@ -24,8 +24,8 @@ export function runProgram(program: string, args: readonly string[], cwd = '.') 
 }
 
 function toAnswer(program: string, line: string): Answer {
-  const { passed, failed, failures, engine } = JSON.parse(line) as Told
-  return { title: `${basename(program)}: ${engine ?? 'tells no version'}`, passed, failed, failures }
+  const { simd, relaxed, engine } = JSON.parse(line) as Told
+  return { title: `${basename(program)}: ${engine ?? 'tells no version'}`, simd, relaxed }
 }
 
 /** @param command gets the script's path as its last argument */
@@ -88,11 +88,15 @@ export async function askBrowser(command: readonly string[], script: string): Pr
 }
 
 /** wabt's spectest-interp on the JSON files, which asks all by itself. */
-export function askInterpreter(files: readonly string[]): Answer {
+export function askInterpreter({ simd, relaxed }: { simd: readonly string[]; relaxed: readonly string[] }): Answer {
   const version = runProgram('wast2json', ['--version']).stdout?.trim()
-  const answer: Answer = { title: `spectest-interp: wabt ${version}`, passed: 0, failed: 0, failures: [] }
+  return { title: `spectest-interp: wabt ${version}`, simd: interpret(simd), relaxed: interpret(relaxed) }
+}
+
+function interpret(files: readonly string[]): Outcome {
+  const answer: Outcome = { passed: 0, failed: 0, failures: [] }
   for (const file of files) {
-    const { stdout } = runProgram('spectest-interp', [file])
+    const { stdout } = runProgram('spectest-interp', ['--enable-relaxed-simd', file])
     const counts = /(\d+)\/(\d+) tests passed/.exec(stdout ?? '')
     if (!counts) return refuse('outside.wabt', `spectest-interp ${basename(file)}`, 'N/N tests passed', stdout?.trim().split('\n').at(-1))
     answer.passed += Number(counts[1])

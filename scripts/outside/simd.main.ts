@@ -1,8 +1,8 @@
-/** The script that a host runs: the suite stands before it as SUITE. */
-import type { Suite } from './simd.runner.ts'
-import { runSuite } from './simd.runner.ts'
+/** The script that a host runs: the suites stand before it as SUITES. */
+import type { Suites } from './simd.runner.ts'
+import { runSuites } from './simd.runner.ts'
 
-declare const SUITE: Suite
+declare const SUITES: Suites
 /** Of shells without console, and of the page; every browser has one of its own that opens a dialogue. */
 declare const print: ((line: string) => void) | undefined
 type Versions = { node?: string; v8?: string; bun?: string; deno?: string; webkit?: string }
@@ -17,4 +17,4 @@ function nameEngine({ navigator, process }: Named): string | undefined {
 }
 
 const write = typeof print === 'function' ? print : (line: string) => console.log(line)
-write(JSON.stringify({ ...runSuite(SUITE), engine: nameEngine(globalThis as Named) }))
+write(JSON.stringify({ ...runSuites(SUITES), engine: nameEngine(globalThis as Named) }))

@@ -9,7 +9,7 @@ import type { Constant, Invocation, ValueType } from './simd.wrapper.ts'
 type Value = { type: ValueType; lane_type?: string; value?: string | string[] }
 type Action = { type: string; field: string; module?: string; args: Value[] }
 type Command = {
-  type: string; line: number; filename?: string; module_type?: string; name?: string; as?: string; action?: Action; expected?: Value[]
+  type: string; line: number; filename?: string; module_type?: string; as?: string; action?: Action; expected?: Value[]; either?: Value[]
 }
 
 /** What no JavaScript host can be asked, by reason. */
@@ -55,7 +55,7 @@ export function readSteps(path: string, left: Left): Step[] {
   }
   const binaryOf = ({ filename }: Command) => toHex(readFileSync(join(dirname(path), filename ?? '')))
   for (const command of commands) {
-    const { type, line, action, expected = [] } = command, what = `${path}:${line}`
+    const { type, line, action, expected = [], either = expected } = command, what = `${path}:${line}`
     if (type === 'module') {
       close()
       open = { step: { kind: 'module', line, binary: binaryOf(command), checks: [] }, invocations: [], checks: [] }
@@ -69,10 +69,10 @@ export function readSteps(path: string, left: Left): Step[] {
       if (open === undefined || action?.type !== 'invoke' || action.module !== undefined || expected.length > 1) {
         refuse('outside.action', what, 'a call of the last module with at most one result', action?.type)
       }
-      const [result] = expected
+      const [result] = either
       open.invocations.push({ field: action.field, args: action.args.map((arg) => toConstant(arg, what)), result: result?.type })
-      const lanes = result === undefined || type === 'assert_trap' ? [] : lanesOf(result, what)
-      open.checks.push(type === 'assert_trap' ? { line, kind: 'trap' } : { line, kind: 'return', lanes })
+      if (type === 'assert_trap') open.checks.push({ line, kind: 'trap' })
+      else open.checks.push({ line, kind: 'return', either: result === undefined ? [[]] : either.map((value) => lanesOf(value, what)) })
     } else leave(`${type}, which is not read here`)
   }
   close()
