@@ -113,8 +113,10 @@ Builds: scalar, simd${missing === undefined ? ', relaxed (fast)' : `; relaxed (f
 
 **${count('passed')} passed, ${count('failed')} failed, ${count('not run')} not run** of ${verdicts.length} cases of ${operators} operators.
 A case passes where every output of every way to compute it is within ${TOLERANCE.rtol} of the expected value, plus ${TOLERANCE.atol} (the
-tolerance of ONNX's own backend tests), in every build, and scalar and SIMD give the same bits. Numbers are moved by the host
-(axes, repetition, indices) and computed by the kernel alone.
+tolerance of ONNX's own backend tests), in every build, and scalar and SIMD give the same bits. Tensors are moved by the host
+(axes, repetition, indices, rows left out) and computed by the kernel; what the kernel takes as one number, the host computes in
+float64: Adam's step and its 1 − β, the sum of a loss's weights, attention's factor where it is not 1/√D. Erf, Exp and Log are
+called number by number.
 
 - equal: cases whose outputs are the expected numbers exactly.
 - largest error: |result − expected| in the strict builds.

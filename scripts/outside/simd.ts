@@ -9,6 +9,7 @@
  * page's address. --write makes scripts/outside/SIMD.md. Exit 1 where an assertion failed.
  */
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
@@ -86,6 +87,8 @@ function writePage(answers: readonly Answer[], notes: readonly string[]): void {
   writeFileSync(PAGE, `# WebAssembly's own SIMD tests on engines that run Kerf
 
 Made by \`node --import tsx scripts/outside/simd.ts --install --write\` with hosts as \`--host\` and \`--browser\`; not to be edited.
+
+On ${process.platform} ${process.arch}, ${cpus()[0]?.model ?? 'unknown CPU'}.
 
 ${notes.map((note) => `- ${note}`).join('\n')}
 
