@@ -11,6 +11,8 @@ export type Link = {
   send(frame: Uint8Array): void
   /** The next frame, or null once the link has closed. */
   receive(): Promise<Uint8Array | null>
+  /** When the frame last received came in, by the host's clock; none where nothing takes frames in while this thread computes. */
+  heardMs?(): number
   /** The greeting is over: from here on the peer may take its time. */
   admit(): void
   /** Both sides are told `reason`, a line. */

@@ -87,7 +87,7 @@ export class Entrance implements Visits {
       deliver(frame) {
         if (!opened) board.post({ kind: 'open', link: number, listener })
         opened = true
-        board.post({ kind: 'frame', link: number, frame }, [frame.buffer])
+        board.post({ kind: 'frame', link: number, frame, heardMs: board.clock.now() }, [frame.buffer])
       },
       ended(reason) {
         if (opened) board.post({ kind: 'ended', link: number, reason })

@@ -24,7 +24,7 @@ export type FromSockets =
   | { kind: 'told'; listener: number; line: string }
   /** A dialled link, or one that has come to a listener with its first frame behind this. */
   | { kind: 'open'; link: number; listener: number | null }
-  | { kind: 'frame'; link: number; frame: Uint8Array }
+  | { kind: 'frame'; link: number; frame: Uint8Array; heardMs: number }
   | { kind: 'ended'; link: number; reason: string | null }
   /** A dialled link never opened. */
   | { kind: 'missed'; link: number; why: NoLink }

@@ -1,7 +1,6 @@
 /** The network port as the thread that computes sees it: links whose sockets another thread holds (switchboard.ts). */
 import type { Clock } from '../host/clock.ts'
 import type { Link, Listener, Network, NoLink } from '../host/network.ts'
-import type { Inbox } from '../split/link.ts'
 import { createInbox } from '../split/link.ts'
 import { FINISH_MS } from './limits.ts'
 import type { FromSockets, ToSockets } from './message.ts'
@@ -10,7 +9,7 @@ import type { FromSockets, ToSockets } from './message.ts'
 const FINISH_SPARE_MS = 1000
 
 type Listening = { attend(link: Link): void; tell(line: string): void; settle(result: Listener | Error): void; fail(error: Error): void }
-type Known = { link: Link; inbox: Inbox; end(reason: string | null, miss?: NoLink): void; settle?(link: Link | NoLink): void }
+type Known = { link: Link; hear(frame: Uint8Array, heardMs: number): void; end(reason: string | null, miss?: NoLink): void; settle?(link: Link | NoLink): void }
 
 /** `post` brings a message to the thread of the sockets; buffers that are named are handed over. */
 export type PortOptions = { clock: Clock; post(message: ToSockets, transfer?: ArrayBuffer[]): void }
@@ -31,7 +30,7 @@ export class NetworkPort implements Network {
 
   /** What the thread of the sockets says. */
   take(message: FromSockets): void {
-    if (message.kind === 'frame') this.links.get(message.link)?.inbox.push(message.frame)
+    if (message.kind === 'frame') this.links.get(message.link)?.hear(message.frame, message.heardMs)
     else if (message.kind === 'open') this.takeLink(message.link, message.listener)
     else if (message.kind === 'ended') this.links.get(message.link)?.end(message.reason)
     else if (message.kind === 'missed') this.links.get(message.link)?.end(null, message.why)
@@ -75,6 +74,9 @@ export class NetworkPort implements Network {
     const { post } = this.options
     // What is sent beyond its credit ends the link where it comes in.
     const inbox = createInbox(() => {})
+    /** Of each frame that has not been received yet. */
+    const waitingMs: number[] = []
+    let heardMs = 0
     let why: string | null = null
     const end = (reason: string | null, miss: NoLink = { miss: 'unreachable', said: reason ?? '' }) => {
       why = reason
@@ -90,9 +92,13 @@ export class NetworkPort implements Network {
       },
       receive: async () => {
         const frame = await inbox.receive()
-        if (frame) post({ kind: 'take', link: number })
+        if (frame) {
+          heardMs = waitingMs.shift()!
+          post({ kind: 'take', link: number })
+        }
         return frame
       },
+      heardMs: () => heardMs,
       admit: () => post({ kind: 'admit', link: number }),
       close: (reason = '') => {
         if (!this.links.has(number)) return
@@ -101,7 +107,11 @@ export class NetworkPort implements Network {
       },
       why: () => why,
     }
-    const known: Known = { link, inbox, end }
+    const hear: Known['hear'] = (frame, atMs) => {
+      waitingMs.push(atMs)
+      inbox.push(frame)
+    }
+    const known: Known = { link, hear, end }
     this.links.set(number, known)
     return known
   }

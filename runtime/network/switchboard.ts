@@ -98,7 +98,7 @@ export class Switchboard {
     this.options.sockets.dial(url, options, (socket) => {
       const link = new KeptLink({
         socket, clock: board.clock, frameBytesMax, greeting: new Greeting(board.clock, greetingMs, () => {}), dialled: true,
-        deliver: (frame) => board.post({ kind: 'frame', link: number, frame }, [frame.buffer]),
+        deliver: (frame) => board.post({ kind: 'frame', link: number, frame, heardMs: board.clock.now() }, [frame.buffer]),
         ended: (reason) => board.post({ kind: 'ended', link: number, reason }),
         gone: () => board.forget(number),
       })

@@ -187,17 +187,30 @@ export function watchInterrupts(): Interrupts {
   return { describe: (text) => { describe = text } }
 }
 
-/** Frames over a message port; their buffers are handed over, not copied. */
+type Sent = { frame: Uint8Array; heardMs: number }
+
+/** Frames over a message port; their buffers are handed over, not copied. Between threads, to be sent is to be heard. */
 export function linkPort(port: MessagePort): Link {
   const inbox = createInbox(() => port.close())
-  port.on('message', (bytes: Uint8Array) => inbox.push(bytes))
+  const waitingMs: number[] = []
+  let lastMs = 0
+  port.on('message', ({ frame, heardMs }: Sent) => {
+    waitingMs.push(heardMs)
+    inbox.push(frame)
+  })
   port.on('close', () => inbox.finish())
   return {
     send(frame) {
       const own = frame.byteLength === frame.buffer.byteLength ? frame : frame.slice()
-      port.postMessage(own, [own.buffer as ArrayBuffer])
+      const sent: Sent = { frame: own, heardMs: clock.now() }
+      port.postMessage(sent, [own.buffer as ArrayBuffer])
     },
-    receive: () => inbox.receive(),
+    async receive() {
+      const frame = await inbox.receive()
+      if (frame) lastMs = waitingMs.shift()!
+      return frame
+    },
+    heardMs: () => lastMs,
     admit: ADMIT_NOTHING,
     close: () => port.close(),
     why: () => null,

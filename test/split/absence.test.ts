@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { KerfError } from '../../runtime/error.ts'
 import type { Contract } from '../../runtime/split/contract.ts'
 import type { SchemeName } from '../../runtime/split/scheme.ts'
+import type { Link } from '../../runtime/host/network.ts'
 import type { Half } from '../../runtime/split/half.ts'
 import { FRAME_TYPES } from '../../runtime/wire/frame.ts'
 import { RETURNS_MAX } from '../../runtime/split/server/interval.ts'
@@ -298,6 +299,48 @@ test('a device thirty times slower than the others is waited for: every step of 
   expectBits(scene.vector, (await train({ contract })).vector)
   assert.is(scene.steps.length, 36)
   assert.not.ok(scene.events.some((event) => event.includes('left out')))
+})
+
+test('a server that computes far beyond the deadline is nobody\'s delay: what came in the meantime came then', async () => {
+  const contract = makeContract({ cuts: [1, 2] })
+  let free = Promise.resolve(), computing = false
+  let scene: Scene
+  const wrapLink = (link: Link): Link => {
+    let heardMs = 0
+    return {
+      ...link, heardMs: () => heardMs,
+      async receive() {
+        const frame = await link.receive()
+        heardMs = scene.clock.now()
+        await free
+        return frame
+      },
+    }
+  }
+  const wrapHalf = (half: Half): Half => ({
+    ...half,
+    async forward(input) {
+      let release = () => {}
+      computing = true
+      free = new Promise((resolve) => { release = resolve })
+      for (let turn = 0; turn < 20; turn++) await scene.clock.turn()
+      scene.clock.advance(20 * DEADLINE_MS)
+      release()
+      return half.forward(input)
+    },
+  })
+  scene = await openScene({ contract, wrapLink, wrapHalf })
+  const link = scene.connect(1)
+  // Its first step comes when the server is at work for the other one.
+  const send = async (frame: Uint8Array): Promise<void> => {
+    for (let turn = 0; turn < 1000 && WORK.includes(nameType(frame[5])) && !computing; turn++) await scene.clock.turn()
+    link.send(frame)
+  }
+  const devices = [scene.join(0), scene.join(1, { link: { ...link, send: (frame) => { void send(frame) } } })]
+  const { vector } = await scene.finish()
+  assert.equal(scene.events.filter((event) => event.includes('left out')), [])
+  expectBits(vector, (await train({ contract })).vector)
+  assert.equal(await Promise.all(devices), ['done', 'done'])
 })
 
 test('a device that answers each step just before the deadline is left out, for longer each time', async () => {

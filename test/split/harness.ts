@@ -54,6 +54,8 @@ export type Setup = {
   save?: (bytes: Uint8Array, step: number) => Promise<void>
   tell?: (client: number, step: number, loss: number) => void
   wrapHalf?: (half: Half) => Half
+  /** The server's end of each link. */
+  wrapLink?: (link: Link) => Link
   /** The server's, in place of the defaults; limits that only a program knows are off unless given. */
   options?: Partial<RunOptions>
   /** Who may join; without it every link is the run's own. */
@@ -188,7 +190,7 @@ export async function openScene(setup: Setup): Promise<Scene> {
   run.result.catch(() => {})
   const connect = (client: number, watch: Watch = () => {}): Link => {
     const [near, far] = createLinkPair()
-    void run.server.attend(far)
+    void run.server.attend((setup.wrapLink ?? ((same: Link) => same))(far))
     return watchLink(near, client, passages, watch)
   }
   const states = () => run.server.members.map(({ client, seat, course }) =>

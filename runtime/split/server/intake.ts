@@ -59,7 +59,8 @@ export class Intake {
   take(member: Own, channel: Channel, bytes: Uint8Array): void {
     const { inbox } = member
     const frame = channel.decode(bytes, this.expectFrom(member))
-    inbox.heardMs = this.clock.now()
+    // What came while this thread computed came then, and is nobody's delay.
+    inbox.heardMs = channel.link.heardMs?.() ?? this.clock.now()
     if (frame.type === 'activation' || frame.type === 'report') this.takeWork(member, frame)
     else if (frame.type === 'adapter') {
       inbox.upload = this.readUpload(member, frame)
@@ -72,9 +73,9 @@ export class Intake {
     }
   }
 
-  /** From what the device had to wait for, its order or the last answer, to now. */
-  private tookMs({ course }: Member): number {
-    return this.clock.now() - (course.answeredMs ?? course.placedMs)
+  /** From what the device had to wait for, its order or the last answer, to its frame. */
+  private tookMs({ course, inbox }: Member): number {
+    return Math.max(0, inbox.heardMs - (course.answeredMs ?? course.placedMs))
   }
 
   private readUpload({ part: { layout } }: Member, frame: Frame): Float32Array {
