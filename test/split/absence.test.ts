@@ -329,7 +329,7 @@ test('a server that computes far beyond the deadline is nobody\'s delay: what ca
       return half.forward(input)
     },
   })
-  scene = await openScene({ contract, wrapLink, wrapHalf })
+  scene = await openScene({ contract, wrapLink, wrapHalf, scheduler: 'fifo' })
   const link = scene.connect(1)
   // Its first step comes when the server is at work for the other one.
   const send = async (frame: Uint8Array): Promise<void> => {
