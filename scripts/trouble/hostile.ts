@@ -17,38 +17,15 @@ import type { Foe } from './foe.ts'
 import { openFoe } from './foe.ts'
 import type { Party } from './parties.ts'
 import { allEnded, hashOf, joinAll, makeRoom, pause, serve, until, writeShares } from './parties.ts'
+import { flood, knock } from './strangers.ts'
 
 const WIDTH = 160
 const HONEST = 2
-const AT_ONCE = 50
 /** Fewer than the strangers that one address may have: each is heard. */
 const FEW_AT_ONCE = 8
 const MEGABYTE = 1e6
 
 type Target = { url: string; port: number; out: string; running(): boolean }
-
-/** Calls `act` `count` times, so many at once. */
-async function flood(count: number, act: (index: number) => Promise<void>, atOnce = AT_ONCE): Promise<void> {
-  let next = 0
-  await Promise.all(Array.from({ length: atOnce }, async () => { while (next < count) await act(next++) }))
-}
-
-/** One connection that says something that is no hello, or nothing. */
-function knock(port: number, index: number): Promise<void> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    const end = () => {
-      socket.destroy()
-      resolve()
-    }
-    socket.on('error', end).on('close', end)
-    socket.on('connect', () => {
-      if (index % 3 === 1) socket.write('GET / HTTP/1.1\r\n\r\n')
-      if (index % 3 === 2) socket.write('\x16\x03\x01 garbage')
-      setTimeout(end, 200)
-    })
-  })
-}
 
 const UPGRADE = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n'
 

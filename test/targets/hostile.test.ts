@@ -4,9 +4,9 @@ import * as assert from 'uvu/assert'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { WebSocket, WebSocketServer } from 'ws'
+import { flood, knock } from '../../scripts/trouble/strangers.ts'
 import { skipTest } from '../skip.ts'
 import type { Process } from './cli.ts'
 import { callKerf, flagsOf, killAll, makeRoom, readResult, startKerf } from './cli.ts'
@@ -113,26 +113,6 @@ test('why a link ended stands in both logs', async () => {
   await process.until(/device 0 left\n/)
 })
 
-/** `count` connections one after another, each doing one thing that a stranger may do, 50 at once. */
-async function flood(url: string, count: number): Promise<void> {
-  const port = Number(new URL(url).port)
-  const one = (index: number) => new Promise<void>((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    const end = () => {
-      socket.destroy()
-      resolve()
-    }
-    socket.on('error', end).on('close', end)
-    socket.on('connect', () => {
-      if (index % 3 === 1) socket.write('GET / HTTP/1.1\r\n\r\n')
-      if (index % 3 === 2) socket.write('\x16\x03\x01 garbage')
-      setTimeout(end, 200)
-    })
-  })
-  const next = { index: 0 }
-  await Promise.all(Array.from({ length: 50 }, async () => { while (next.index < count) await one(next.index++) }))
-}
-
 function residentBytes({ child }: Process): number {
   const pages = readFileSync(`/proc/${child.pid}/statm`, 'utf8').split(' ')[1]
   return Number(pages) * 4096
@@ -149,7 +129,7 @@ test('a flood of connections, slow greetings and a peer that never reads: the sa
   const slow = Array.from({ length: 4 }, () => new WebSocket(url))
   const drip = setInterval(() => { for (const { readyState, _socket } of slow as unknown as Dripping[]) if (readyState === 1) _socket.write('\x82') }, 500)
   for (const socket of slow) socket.on('error', () => {})
-  await flood(url, 2000)
+  await flood(2000, (index) => knock(Number(new URL(url).port), index))
   clearInterval(drip)
   const grown = residentBytes(server) - before
   for (const run of [...devices, server]) await expectEnd(run)
