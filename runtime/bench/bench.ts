@@ -11,7 +11,7 @@ import type { Cost } from './cost.ts'
 import type { MeasureOptions, Timer } from './measure.ts'
 import { measure, measureTogether } from './measure.ts'
 import type { Operation } from './operations.ts'
-import { adamwOperation, listOperations, listProducts, openArena } from './operations.ts'
+import { adamwOperation, listOperations, listProducts, openArena, openOperation } from './operations.ts'
 import { PRESETS, presetConfig } from './presets.ts'
 import type { DeviceProfile, HostInfo, KernelInfo, OperationRate, PartRate, StepTime } from '../model/profile.ts'
 import { PROFILE_FORMAT, PROFILE_VERSION } from '../model/profile.ts'
@@ -123,10 +123,11 @@ async function measureWhole(input: BenchInput, lengths: readonly number[], { nex
 async function measureOperations({ kernel, timer, options }: BenchInput, operations: readonly Operation[], { next }: Counter) {
   const arena = await openArena(kernel, operations)
   const rates: OperationRate[] = []
-  for (const { operation, sizes, rows, cost, open } of operations) {
-    next(`${operation} ${sizes}`)
-    const { ms } = await measure(timer, open(arena), options)
-    rates.push({ operation, sizes, rows, ms, ...rateOf(cost, ms) })
+  for (const operation of operations) {
+    const { sizes, rows, cost, case: { operation: name } } = operation
+    next(`${name} ${sizes}`)
+    const { ms } = await measure(timer, openOperation(arena, operation), options)
+    rates.push({ operation: name, sizes, rows, ms, ...rateOf(cost, ms) })
   }
   return rates
 }

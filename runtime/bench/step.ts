@@ -2,6 +2,7 @@
  * Whole steps of one device: blocks [0, cut) of a model with adapters, forward, and backward with the update, as a
  * run takes them. N rows of S sequences, C width.
  */
+import { offsetsOf } from '../cases/attention.ts'
 import { initialVector } from '../model/initial.ts'
 import type { Kernel } from '../kernel/load.ts'
 import type { ModelConfig } from '../model/config.ts'
@@ -12,7 +13,7 @@ import { ADAMW, freshState } from '../model/optimizer.ts'
 import { Stage } from '../model/stage.ts'
 import type { Weights } from '../model/weights.ts'
 import { countWork } from '../model/work.ts'
-import { cutRows, drawIds, offsetsOf } from './operations.ts'
+import { cutRows, drawIds } from './operations.ts'
 import { drawGradient } from './presets.ts'
 
 export type StepShape = {

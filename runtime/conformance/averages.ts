@@ -1,8 +1,8 @@
 /** FedAvg as a run calls it: vectors weighted by samples, in the order given. */
 import { openAverage } from '../federation/average.ts'
 import type { Kernel } from '../kernel/load.ts'
-import { draw, writeSource } from './source.ts'
-import type { Finding } from './tally.ts'
+import { draw, writeSource } from '../cases/source.ts'
+import type { Finding } from '../cases/tally.ts'
 
 const CASES = [
   { count: 1, samples: [5] },

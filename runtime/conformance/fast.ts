@@ -3,7 +3,7 @@
  * floats may be as far from the strict result as FAST_TOLERANCE of the largest magnitude in their tensor, or of 1.
  */
 import type { KernelExports } from '../kernel/abi.ts'
-import type { Failure, Finding, Result } from './tally.ts'
+import type { Failure, Finding, Result } from '../cases/tally.ts'
 
 /** Of one operation or block. */
 export const FAST_TOLERANCE = 1e-5

@@ -3,8 +3,8 @@ import { KerfError } from '../error.ts'
 import { CODECS, decodeTensor, encodeTensor } from '../wire/codec.ts'
 import { decodeFrame, encodeFrame } from '../wire/frame.ts'
 import type { Crc32c, FrameExpectation } from '../wire/frame.ts'
-import { draw, writeSource } from './source.ts'
-import type { Finding, Result } from './tally.ts'
+import { draw, writeSource } from '../cases/source.ts'
+import type { Finding, Result } from '../cases/tally.ts'
 
 /** runtime/wire/vectors: index.json's expectation, and each file's bytes and code (null: valid). */
 export type FrameVectors = { expectation: FrameExpectation; files: readonly { file: string; code: string | null; bytes: Uint8Array }[] }

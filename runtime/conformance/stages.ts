@@ -4,8 +4,9 @@ import type { ModelConfig } from '../model/config.ts'
 import { LINEARS } from '../model/names.ts'
 import type { StageSpec } from '../model/plan.ts'
 import { ADAMW, Stage } from '../model/stage.ts'
-import { draw, drawIntegers, readIntegers, writeSource } from './source.ts'
-import type { Finding, Result } from './tally.ts'
+import { offsetsOf } from '../cases/attention.ts'
+import { draw, drawIntegers, readIntegers, writeSource } from '../cases/source.ts'
+import type { Finding, Result } from '../cases/tally.ts'
 
 const SMALL: ModelConfig = {
   vocabSize: 50, hiddenSize: 60, layers: 3, heads: 5, intermediateSize: 91, positionsMax: 300, typesMax: 2, layerNormEps: 1e-12, labels: [],
@@ -52,11 +53,6 @@ export const STAGE_CASES: readonly StageCase[] = [
   { name: 'model three steps, BERT-mini', spec: MINI_BASE, batches: MINI_BATCHES, steps: STEPS, large: true },
 ]
 
-function offsetsOf(lengths: readonly number[]): Int32Array {
-  const offsets = new Int32Array(lengths.length + 1)
-  lengths.forEach((length, s) => { offsets[s + 1] = offsets[s] + length })
-  return offsets
-}
 
 function drawFloats(count: number, name: string, scale: number, offset = 0): Float32Array {
   const values = new Float32Array(count)

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { BuildOptions } from 'esbuild'
-import { hexOf } from '../../runtime/conformance/tally.ts'
+import { hexOf } from '../../runtime/cases/tally.ts'
 import { readExpected, readVectors } from './published.ts'
 
 export const FOLDER = fileURLToPath(new URL('../../dist/conform/', import.meta.url))

@@ -2,11 +2,11 @@
  * The kernel cases for engines without WebAssembly, promises or modules: one script in ES2015 that leaves a global,
  * `kerfConformCore.run(exports, buffer, print, now, large)`, and waits for nothing.
  */
-import { bytesOfCase } from '../../runtime/conformance/arena.ts'
-import { CASES } from '../../runtime/conformance/cases.ts'
-import { runKernelCases } from '../../runtime/conformance/run.ts'
-import { createTally } from '../../runtime/conformance/tally.ts'
-import type { ExpectedDigests } from '../../runtime/conformance/tally.ts'
+import { bytesOfCase } from '../../runtime/cases/arena.ts'
+import { CASES } from '../../runtime/cases/table.ts'
+import { runKernelCases } from '../../runtime/cases/run.ts'
+import { createTally } from '../../runtime/cases/tally.ts'
+import type { ExpectedDigests } from '../../runtime/cases/tally.ts'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import { formatMessage } from './protocol.ts'
 

@@ -1,8 +1,8 @@
 /** What an interpreter and a C compiler share: tape, driver, memory and the digests that a case must have. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createDigest } from '../../runtime/conformance/digest.ts'
-import type { ExpectedDigests } from '../../runtime/conformance/tally.ts'
+import { createDigest } from '../../runtime/cases/digest.ts'
+import type { ExpectedDigests } from '../../runtime/cases/tally.ts'
 import type { KernelBuild } from '../../runtime/kernel/load.ts'
 import { PAGE_BYTES, loadKernel } from '../../runtime/kernel/load.ts'
 import { compileDriver, readAbi } from './driver.ts'

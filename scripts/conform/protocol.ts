@@ -1,6 +1,6 @@
 /** What the suite prints, a JSON object a line, each behind a mark that no host prints itself. */
 import type { SuiteScore } from '../../runtime/conformance/suite.ts'
-import type { Failure } from '../../runtime/conformance/tally.ts'
+import type { Failure } from '../../runtime/cases/tally.ts'
 
 const MARK = 'kerf-conform '
 

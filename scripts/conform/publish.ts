@@ -6,15 +6,15 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Case, Slot } from '../../runtime/conformance/case.ts'
-import { ARRAYS, RECORDS, countOfSlot, nameCase } from '../../runtime/conformance/case.ts'
-import { CASES } from '../../runtime/conformance/cases.ts'
-import { settleNaN } from '../../runtime/conformance/digest.ts'
-import { bytesOfCase } from '../../runtime/conformance/arena.ts'
-import { runKernelCase } from '../../runtime/conformance/run.ts'
-import type { Source } from '../../runtime/conformance/source.ts'
+import type { Case, Slot } from '../../runtime/cases/case.ts'
+import { ARRAYS, RECORDS, callCase, countOfSlot, nameCase } from '../../runtime/cases/case.ts'
+import { CASES } from '../../runtime/cases/table.ts'
+import { settleNaN } from '../../runtime/cases/digest.ts'
+import { bytesOfCase } from '../../runtime/cases/arena.ts'
+import { runKernelCase } from '../../runtime/cases/run.ts'
+import type { Source } from '../../runtime/cases/source.ts'
 import { runStrict } from '../../runtime/conformance/suite.ts'
-import { hexOf } from '../../runtime/conformance/tally.ts'
+import { hexOf } from '../../runtime/cases/tally.ts'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
 import { PAGE_BYTES, createMemory, instantiate, loadKernel } from '../../runtime/kernel/load.ts'
@@ -50,7 +50,7 @@ export function recordCalls(it: Case): (string | number)[][] {
       return 0
     },
   }) as KernelExports
-  it.call(recorder, at)
+  callCase(it, recorder, at)
   return calls
 }
 

@@ -1,7 +1,7 @@
 /** What is published beside the table: cases.ndjson's digests, and the wire's vectors. */
 import { readFileSync } from 'node:fs'
 import type { FrameVectors } from '../../runtime/conformance/frames.ts'
-import type { ExpectedDigests } from '../../runtime/conformance/tally.ts'
+import type { ExpectedDigests } from '../../runtime/cases/tally.ts'
 
 export const CASES_FILE = new URL('../../runtime/conformance/cases.ndjson', import.meta.url)
 const VECTORS = new URL('../../runtime/wire/vectors/', import.meta.url)

@@ -11,11 +11,11 @@
  *           clear address, bytes
  *   out     element (7: the last call's result), address, count
  */
-import { addressesOf, placeSlots } from '../../runtime/conformance/arena.ts'
-import { ARRAYS, RECORDS, countOfSlot, nameCase } from '../../runtime/conformance/case.ts'
-import type { Case, Element, Slot } from '../../runtime/conformance/case.ts'
-import { CASES } from '../../runtime/conformance/cases.ts'
-import type { Source } from '../../runtime/conformance/source.ts'
+import { addressesOf, placeSlots } from '../../runtime/cases/arena.ts'
+import { ARRAYS, RECORDS, callCase, countOfSlot, nameCase } from '../../runtime/cases/case.ts'
+import type { Case, Element, Slot } from '../../runtime/cases/case.ts'
+import { CASES } from '../../runtime/cases/table.ts'
+import type { Source } from '../../runtime/cases/source.ts'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import type { Abi } from '../abi.ts'
 
@@ -67,7 +67,7 @@ function callWords(it: Case, addresses: Record<string, number>, abi: Abi): { cal
       return 0
     },
   }) as KernelExports
-  const result = it.call(recorder, addresses)
+  const result = callCase(it, recorder, addresses)
   return { calls, returns: returns && typeof result === 'number' }
 }
 

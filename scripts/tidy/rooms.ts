@@ -13,6 +13,7 @@ const ROOMS: readonly (readonly string[])[] = [
   ['text'],
   ['host'],
   ['kernel'],
+  ['cases'],
   ['wire'],
   ['data'],
   ['model'],

@@ -1,9 +1,13 @@
 /** Every operation of the bench runs within the memory that it asks for, and gives finite values. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { adamwOperation, cutRows, drawIds, listOperations, listProducts, offsetsOf, openArena } from '../../runtime/bench/operations.ts'
+import {
+  adamwOperation, bytesOfOperation, cutRows, drawIds, listOperations, listProducts, openArena, openOperation,
+} from '../../runtime/bench/operations.ts'
+import type { Operation } from '../../runtime/bench/operations.ts'
 import { PRESETS, drawWeights, fillDrawn, presetConfig } from '../../runtime/bench/presets.ts'
 import { PAGE_BYTES } from '../../runtime/kernel/load.ts'
+import { checkOracle, openArena as openKernelArena, runCase } from '../kernel/arena.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
 
 const CONFIG = {
@@ -13,7 +17,7 @@ const OPERATIONS = [...listProducts(CONFIG, 11, 'f32'), ...listOperations(CONFIG
 /** What there is besides, or otherwise, where weights are held in less. */
 const HELD = (['f16', 'int8'] as const).flatMap((format) =>
   [...listProducts(CONFIG, 11, format), ...listOperations(CONFIG, 11, 4, format)].filter(({ sizes }) => sizes.endsWith(format)))
-const FIRST_ADDRESS = 64
+const nameOf = ({ case: { operation }, sizes }: Operation) => `${operation} ${sizes}`
 /** Some of their tensors are no f32. */
 const NARROW = ['crc32c', 'narrowF16', 'widenF16', 'quantizeRows', 'dequantizeRows']
 
@@ -22,52 +26,50 @@ for (const build of BUILDS) {
     const kernel = await openKernelBuild(build)
     for (const operation of [...OPERATIONS, ...HELD]) {
       const arena = await openArena(kernel, [operation])
-      assert.is(arena.memory.f32.byteLength % PAGE_BYTES, 0)
-      const run = operation.open(arena)
+      assert.is(arena.buffer.byteLength % PAGE_BYTES, 0)
+      const run = openOperation(arena, operation)
       for (let call = 0; call < 50; call++) run()
-      const wide = !NARROW.includes(operation.operation) && !HELD.includes(operation)
-      assert.ok(!wide || arena.memory.f32.every(Number.isFinite), operation.operation)
+      const wide = !NARROW.includes(operation.case.operation) && !HELD.includes(operation)
+      assert.ok(!wide || new Float32Array(arena.buffer).every(Number.isFinite), nameOf(operation))
     }
   })
 }
 
 test('each operation works on what it names: the same call again changes nothing but sums', async () => {
   const kernel = await openKernelBuild('simd')
-  for (const operation of [...OPERATIONS, ...HELD].filter((one) => !['matmulBackwardWeight', 'add', 'adamw'].includes(one.operation))) {
+  for (const operation of [...OPERATIONS, ...HELD].filter((one) => !['matmulBackwardWeight', 'linearBackward', 'add', 'adamw'].includes(one.case.operation))) {
     const arena = await openArena(kernel, [operation])
-    const run = operation.open(arena)
-    const before = arena.memory.bytes.slice()
+    const run = openOperation(arena, operation)
+    const bytes = new Uint8Array(arena.buffer)
+    const before = bytes.slice()
     run()
-    const after = arena.memory.bytes.slice()
+    const after = bytes.slice()
     run()
-    assert.equal(arena.memory.bytes, after, operation.operation)
-    assert.ok(operation.operation === 'crc32c' || after.some((byte, i) => byte !== before[i]), operation.operation)
+    assert.equal(bytes, after, nameOf(operation))
+    assert.ok(operation.case.operation === 'crc32c' || after.some((byte, i) => byte !== before[i]), nameOf(operation))
   }
 })
 
-test('held in less: the layer both ways and the embedding, whose outputs are finite and whose bytes are fewer', async () => {
-  assert.equal(HELD.map(({ operation, sizes }) => `${operation} ${sizes}`), ['f16', 'int8'].flatMap((format) => [
+test('held in less: the layer both ways and the embedding, whose bytes are fewer', () => {
+  assert.equal(HELD.map(nameOf), ['f16', 'int8'].flatMap((format) => [
     `linear 11 × 12 → 20, ${format}`, `linearBackward 11 × 12 → 20, ${format}`, `embedding 11 × 12 of 41, ${format}`,
   ]))
-  const kernel = await openKernelBuild('simd')
-  for (const operation of HELD) {
-    const arena = await openArena(kernel, [operation])
-    operation.open(arena)()
-    // The first tensor is the output of both forward operations; backward writes the second.
-    const first = FIRST_ADDRESS / 4
-    assert.ok(arena.memory.f32.subarray(first, first + 11 * 12).every((value) => Number.isFinite(value) && value !== 0), operation.sizes)
-  }
-  const bytes = (name: string) => HELD.filter(({ operation }) => operation === name).map(({ cost }) => cost.bytes)
+  const bytes = (name: string) => HELD.filter((one) => one.case.operation === name).map(({ cost }) => cost.bytes)
   // x, bias and y; 240 weights of two bytes, or of one with 20 scales. Ids and out; three rows of 12 for each of 11.
   assert.equal(bytes('linear'), [4 * (132 + 20 + 220) + 480, 4 * (132 + 20 + 220) + 240 + 80])
   assert.equal(bytes('embedding'), [4 * (11 + 132) + 2 * 396, 4 * (11 + 132) + 396 + 4 * 33])
 })
 
+test('what is timed is a case of the table: held against the oracle at these sizes', async () => {
+  const arena = await openKernelArena('simd')
+  for (const { case: it } of [...OPERATIONS, ...HELD]) checkOracle(it, runCase(arena, it))
+})
+
 test('costs: every operation moves bytes, all but moves and checksums compute', () => {
-  const without = OPERATIONS.filter(({ cost }) => cost.flops === 0).map(({ operation }) => operation)
+  const without = OPERATIONS.filter(({ cost }) => cost.flops === 0).map((one) => one.case.operation)
   assert.equal(without, ['crc32c', 'narrowF16', 'widenF16'])
   assert.ok(OPERATIONS.every(({ cost }) => cost.bytes > 0))
-  const names = OPERATIONS.map(({ operation, sizes }) => `${operation} ${sizes}`)
+  const names = OPERATIONS.map(nameOf)
   assert.is(new Set(names).size, names.length)
 })
 
@@ -75,13 +77,12 @@ test('an arena fits the largest of its operations', async () => {
   const kernel = await openKernelBuild('simd')
   const large = listProducts(CONFIG, 5000, 'f32')
   const arena = await openArena(kernel, [...OPERATIONS, ...large])
-  assert.is(arena.memory.f32.byteLength, Math.max(...large.map((operation) => operation.bytes(kernel))))
+  assert.is(arena.buffer.byteLength, Math.max(...large.map((operation) => bytesOfOperation(operation, kernel))))
 })
 
 test('rows in sequences, ids below the vocabulary, values within their bound', () => {
   assert.equal(cutRows(11, 4), [4, 4, 3])
   assert.equal(cutRows(3, 4), [3])
-  assert.equal([...offsetsOf([4, 4, 3])], [0, 4, 8, 11])
   assert.ok(drawIds(500, 7).every((id) => id >= 0 && id < 7))
   const values = new Float32Array(200_000).fill(9)
   fillDrawn(values, 0.5)

@@ -1,11 +1,11 @@
 /** The table's cases run on a build: what the runtime's arena finds damaged fails here, and the float64 oracle judges the numbers. */
 import * as assert from 'uvu/assert'
-import type { Alias, Arena as Instance, Outcome } from '../../runtime/conformance/arena.ts'
-import { runCase as run } from '../../runtime/conformance/arena.ts'
-import type { Case, Element, Slot } from '../../runtime/conformance/case.ts'
-import { ARRAYS, nameCase } from '../../runtime/conformance/case.ts'
-import type { Expected } from '../../runtime/conformance/oracle.ts'
-import { draw, drawIntegers, read, readIntegers } from '../../runtime/conformance/source.ts'
+import type { Alias, Arena as Instance, Outcome } from '../../runtime/cases/arena.ts'
+import { runCase as run } from '../../runtime/cases/arena.ts'
+import type { Case, Element, Slot } from '../../runtime/cases/case.ts'
+import { ARRAYS, nameCase } from '../../runtime/cases/case.ts'
+import type { Expected } from '../../runtime/cases/oracle.ts'
+import { draw, drawIntegers, read, readIntegers } from '../../runtime/cases/source.ts'
 import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import type { KernelBuild, Tile } from '../../runtime/kernel/load.ts'
 import { PAGE_BYTES, TILES, instantiate } from '../../runtime/kernel/load.ts'
@@ -13,8 +13,8 @@ import { distance } from '../distance.ts'
 import { openKernelBuild } from '../kernels.ts'
 import { ORACLE } from './oracle.ts'
 
-export { sameBytes } from '../../runtime/conformance/arena.ts'
-export type { Outcome } from '../../runtime/conformance/arena.ts'
+export { sameBytes } from '../../runtime/cases/arena.ts'
+export type { Outcome } from '../../runtime/cases/arena.ts'
 
 const ARENA_BYTES = 96 * 1024 * 1024
 const FIRST = 64

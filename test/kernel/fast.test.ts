@@ -1,8 +1,8 @@
 /** The build of the fast profile through the table: every operation and tile against the float64 oracle, in the strict builds' tolerances. */
 import { test } from 'uvu'
 import { TILES } from '../../runtime/kernel/load.ts'
-import type { Case } from '../../runtime/conformance/case.ts'
-import { CASES } from '../../runtime/conformance/cases.ts'
+import type { Case } from '../../runtime/cases/case.ts'
+import { CASES } from '../../runtime/cases/table.ts'
 import { missingRelaxed } from '../kernels.ts'
 import { skipTest } from '../skip.ts'
 import { MULTIPLIES, checkOracle, openArena, runCase } from './arena.ts'

@@ -1,5 +1,5 @@
 /** The float64 oracle behind the case table's port. */
-import type { Expected, Oracle, Tensors } from '../../runtime/conformance/oracle.ts'
+import type { Expected, Oracle, Tensors } from '../../runtime/cases/oracle.ts'
 import * as bert from '../oracle/bert.ts'
 import { centralDifferences, dot, slopeAt } from '../oracle/gradient.ts'
 import { crc32c } from '../wire/crc32c.ts'

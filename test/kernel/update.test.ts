@@ -1,7 +1,7 @@
 /** AdamW against PyTorch's steps, and what FedAvg promises of exactness. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { adamwArguments } from '../../runtime/conformance/cases.update.ts'
+import { adamwArguments } from '../../runtime/cases/update.ts'
 import { distance } from '../distance.ts'
 import { BUILDS } from '../kernels.ts'
 import { goldenNumber, goldenTensor } from '../oracle/golden.ts'

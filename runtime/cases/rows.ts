@@ -17,7 +17,7 @@ export function rowStats(x: Float64Array, eps: number, N: number, C: number): Fl
   })
 }
 
-function norms(N: number, C: number): Case[] {
+export function normCases(N: number, C: number): Case[] {
   const sizes = `N=${N} C=${C}`
   const x = draw(N * C, 'x', 2, 0.5)
   const gain = draw(C, 'gain'), bias = draw(C, 'bias'), dOut = draw(N * C, 'dOut')
@@ -28,10 +28,8 @@ function norms(N: number, C: number): Case[] {
       dx: output(N * C), ...Object.fromEntries(gradients.map((name) => [name, running(start[name])])),
       dOut: input(dOut), stats: between(2 * N), out: between(N * C), x: input(x), gain: input(gain), bias: input(bias), row: scratch(() => 4 * C),
     } as Record<string, Slot>,
-    call(kernel, at) {
-      kernel.layerNorm(at.out, at.stats, at.x, at.gain, at.bias, N, C, EPS)
-      kernel.layerNormBackward(at.dx, at.dGain ?? 0, at.dBias ?? 0, at.dOut, at.stats, at.x, at.gain, N, C, at.row)
-    },
+    before: (kernel, at) => kernel.layerNorm(at.out, at.stats, at.x, at.gain, at.bias, N, C, EPS),
+    call: (kernel, at) => kernel.layerNormBackward(at.dx, at.dGain ?? 0, at.dBias ?? 0, at.dOut, at.stats, at.x, at.gain, N, C, at.row),
     expect(oracle) {
       const sources = { dx: read(x), dGain: read(gain), dBias: read(bias) }
       const moved = Object.fromEntries((['dx', ...gradients] as const).map((name) => [name, sources[name]]))
@@ -50,7 +48,7 @@ function norms(N: number, C: number): Case[] {
   ]
 }
 
-function softmaxCase(N: number, K: number, scale: number): Case {
+export function softmaxCase(N: number, K: number, scale: number): Case {
   const x = draw(N * K, 'x', scale)
   return kernelCase({
     operation: 'softmax', sizes: `N=${N} K=${K} within ±${scale}`, tolerance: 5e-7, aliases: [['out', 'x']],
@@ -92,7 +90,7 @@ function losses(N: number, K: number, scale: number): Case[] {
 }
 
 export const ROWS: readonly Case[] = [
-  ...NORMS.flatMap(([N, C]) => norms(N, C)),
+  ...NORMS.flatMap(([N, C]) => normCases(N, C)),
   ...([[0, 3, 1], [1, 1, 5], [3, 7, 2], [5, 8, 20], [4, 13, 100], [7, 128, 5]] as const).map(([N, K, scale]) => softmaxCase(N, K, scale)),
   ...([[0, 3, 1], [1, 1, 5], [3, 6, 2], [5, 2, 10], [11, 13, 100], [16, 6, 4], [3, 1021, 3]] as const).flatMap(([N, K, scale]) => losses(N, K, scale)),
 ]

@@ -52,7 +52,7 @@ function narrow(sizes: string, x: Source, n: number): Case {
   })
 }
 
-function halves(n: number): Case[] {
+export function halfCases(n: number): Case[] {
   // Below 0x7800 a half is neither infinite nor NaN.
   return [
     widen(`n=${n}`, drawIntegers(n, 0x7800, 'half'), n),
@@ -89,7 +89,7 @@ function allHalves(): Case[] {
   ]
 }
 
-function bytes(N: number, C: number, x: Source, sizes = `N=${N} C=${C}`): Case[] {
+export function byteCases(N: number, C: number, x: Source, sizes = `N=${N} C=${C}`): Case[] {
   const q = drawIntegers(N * C, 255, 'q', -127), scales = draw(N, 'scales')
   return [
     kernelCase({
@@ -124,8 +124,8 @@ function allLevels(): Case[] {
   const [N, C] = [scales.length, LEVELS]
   return [
     dequantize(N, C, list(levels), list(scales), 'all 256'),
-    ...bytes(1, 1021, list([127, ...Array.from({ length: 1020 }, (_, i) => (i - 510) / 4)]), 'quarters from -127.5 to 127.25').slice(0, 1),
-    ...bytes(5, 7, list([
+    ...byteCases(1, 1021, list([127, ...Array.from({ length: 1020 }, (_, i) => (i - 510) / 4)]), 'quarters from -127.5 to 127.25').slice(0, 1),
+    ...byteCases(5, 7, list([
       LARGEST, -LARGEST, 1, 0, 1e38, -1e38, 2e38, 1e-45, -1e-45, 0, 0, 0, 0, 0, 2e-43, -2e-43, 1e-43, -1e-43, 0, 1e-45, 3e-44,
       1e-38, -1e-38, 5e-39, 0, 1e-40, 0, 0, 0, 0, -0, 0, 0, 0, 0,
     ].map(Math.fround)), 'tiny and huge').slice(0, 1),
@@ -141,27 +141,25 @@ function slicedTable(): Float64Array {
   })
 }
 
-function checksum(n: number): Case {
+export function checksumCase(n: number): Case {
   const x = drawIntegers(n, 256, 'bytes')
   return kernelCase({
     operation: 'crc32c', sizes: `n=${n}`, tolerance: 0,
     slots: { table: output(1024, 'u32'), x: input(x, 'u8') },
-    call(kernel, { table, x }) {
-      kernel.crc32cTable(table)
-      return kernel.crc32c(table, x, n, 0) >>> 0
-    },
+    before: (kernel, { table }) => kernel.crc32cTable(table),
+    call: (kernel, { table, x }) => kernel.crc32c(table, x, n, 0) >>> 0,
     expect: (oracle) => ({ table: slicedTable(), result: [oracle.crc32c(Uint8Array.from(read(x)))] }),
   })
 }
 
 export const CONVERT: readonly Case[] = [
-  ...LENGTHS.flatMap(halves), ...allHalves(),
-  ...[[0, 5], [1, 0], [1, 1], [3, 7], [7, 13], [2, 768]].flatMap(([N, C]) => bytes(N, C, drawBehindZeros(N * C, 'x', 3, C))), ...allLevels(),
+  ...LENGTHS.flatMap(halfCases), ...allHalves(),
+  ...[[0, 5], [1, 0], [1, 1], [3, 7], [7, 13], [2, 768]].flatMap(([N, C]) => byteCases(N, C, drawBehindZeros(N * C, 'x', 3, C))), ...allLevels(),
   kernelCase({
     operation: 'crc32cTable', sizes: '4×256', tolerance: 0,
     slots: { table: output(1024, 'u32') },
     call: (kernel, { table }) => kernel.crc32cTable(table),
     expect: () => ({ table: slicedTable() }),
   }),
-  ...LENGTHS.map(checksum),
+  ...LENGTHS.map(checksumCase),
 ]

@@ -22,7 +22,7 @@ export function adamwArguments(step: number, { learningRate, beta1, beta2, eps, 
   ] as const
 }
 
-function adamwCase(n: number, step: number, weightDecay: number): Case {
+export function adamwCase(n: number, step: number, weightDecay: number): Case {
   const config = { learningRate: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay }
   const p = draw(n, 'p'), m = draw(n, 'm'), v = draw(n, 'v', 0.5, 0.5), g = draw(n, 'g', 10)
   return kernelCase({

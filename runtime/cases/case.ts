@@ -1,6 +1,6 @@
 /**
  * What a kernel case is made of. A case names one operation, the tensors it works on by role, the calls, and what a float64
- * oracle expects of every tensor it writes. A backward case calls the forward operation first for what that saves.
+ * oracle expects of every tensor it writes.
  */
 import { BLOCK, LINEAR, NORM, SAVED } from '../kernel/abi.ts'
 import type { KernelExports } from '../kernel/abi.ts'
@@ -41,6 +41,8 @@ export type Case = {
   operation: Operation
   sizes: string
   slots: Slots
+  /** What must run first: the forward operation, for what it saves. Not what is timed. */
+  before?(kernel: KernelExports, at: Addresses): void
   call(kernel: KernelExports, at: Addresses): number | void
   /** Every output and running tensor by name, and `result` where the call returns a number. */
   expect(oracle: Oracle): Readonly<Record<string, Expected>>
@@ -56,9 +58,19 @@ export type Case = {
 
 /** A case whose call names only slots that exist. */
 export function kernelCase<const S extends Slots>(
-  parts: Omit<Case, 'slots' | 'call'> & { slots: S; call: (kernel: KernelExports, at: Readonly<Record<keyof S, number>>) => number | void },
+  parts: Omit<Case, 'slots' | 'call' | 'before'> & {
+    slots: S
+    before?: (kernel: KernelExports, at: Readonly<Record<keyof S, number>>) => void
+    call: (kernel: KernelExports, at: Readonly<Record<keyof S, number>>) => number | void
+  },
 ): Case {
   return parts as Case
+}
+
+/** All calls of a case. */
+export function callCase({ before, call }: Case, kernel: KernelExports, at: Addresses): number | void {
+  before?.(kernel, at)
+  return call(kernel, at)
 }
 
 export const input = (source: Source, element: Element = 'f32'): Slot => ({ role: 'input', element, source })

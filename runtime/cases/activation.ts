@@ -7,7 +7,7 @@ import { draw, read } from './source.ts'
 /** The hidden layer of BERT-base over five rows. */
 const BERT = 5 * 3072
 
-function activations(n: number): Case[] {
+export function activationCases(n: number): Case[] {
   const sizes = `n=${n}`
   const x = draw(n, 'x', 6), dOut = draw(n, 'dOut')
   const table = scratch((kernel) => kernel.tableScratchBytes())
@@ -37,10 +37,8 @@ function activations(n: number): Case[] {
     kernelCase({
       operation: 'tanhBackward', sizes, tolerance: 3e-7, floor: 1, aliases: [['dx', 'dOut']],
       slots: { dx: output(n), dOut: input(dOut), out: between(n), x: input(x) },
-      call(kernel, { dx, dOut, out, x }) {
-        kernel.tanh(out, x, n)
-        kernel.tanhBackward(dx, dOut, out, n)
-      },
+      before: (kernel, { out, x }) => kernel.tanh(out, x, n),
+      call: (kernel, { dx, dOut, out }) => kernel.tanhBackward(dx, dOut, out, n),
       expect: (oracle) => chain(oracle.slopes((x) => oracle.tanh(x), read(x))),
     }),
   ]
@@ -57,7 +55,7 @@ function point(operation: Function, f: (oracle: Oracle) => number, x: number, to
 const POINTS = [-4.5, -1.25, -0.375, 0, 0.625, 1, 2.75]
 
 export const ACTIVATION: readonly Case[] = [
-  ...[...LENGTHS, BERT].flatMap(activations),
+  ...[...LENGTHS, BERT].flatMap(activationCases),
   ...POINTS.flatMap((x) => [
     point('exp32', (oracle) => oracle.exp(x), x, 2e-7), point('tanh32', (oracle) => oracle.tanhOf(x), x, 2e-7),
     point('erf32', (oracle) => oracle.erf(x), x, 5e-7), point('exp64', (oracle) => oracle.exp(x), x, 3e-16),

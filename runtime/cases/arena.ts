@@ -4,7 +4,7 @@
  */
 import type { KernelExports } from '../kernel/abi.ts'
 import type { Addresses, Case, Slot, Slots } from './case.ts'
-import { ARRAYS, RECORDS, countOfSlot } from './case.ts'
+import { ARRAYS, RECORDS, callCase, countOfSlot } from './case.ts'
 import { writeSource } from './source.ts'
 
 const GUARD_BYTES = 64
@@ -19,7 +19,8 @@ export type Places = ReadonlyMap<string, Place>
 /** `damage`: what changed that should not have, or null. */
 export type Outcome = { result: number | void; bytes: ReadonlyMap<string, Uint8Array>; damage: string | null }
 
-function bytesOf(slot: Slot, kernel: KernelExports): number {
+/** Bytes that a slot takes; scratch as this kernel says. */
+export function bytesOfSlot(slot: Slot, kernel: KernelExports): number {
   if (slot.role === 'scratch') return slot.bytes(kernel)
   if (slot.role === 'record') return RECORDS[slot.record].bytes
   return countOfSlot(slot) * ARRAYS[slot.element].BYTES_PER_ELEMENT
@@ -34,7 +35,7 @@ export function placeSlots(kernel: KernelExports, slots: Slots, alias?: Alias): 
     if (alias?.[0] === name) continue
     const wide = slot.role !== 'scratch' && slot.role !== 'record' && slot.element === 'f64'
     const address = Math.ceil((next + GUARD_BYTES) / 8) * 8 + (wide ? 0 : 4)
-    const bytes = bytesOf(slot, kernel)
+    const bytes = bytesOfSlot(slot, kernel)
     places.set(name, { address, bytes })
     next = address + bytes
   }
@@ -116,7 +117,7 @@ export function runCase({ kernel, buffer }: Arena, it: Case, alias?: Alias): Out
   poison(buffer, end)
   fillSlots(buffer, it.slots, places, addresses)
   const before = kept.map(copy)
-  const result = it.call(kernel, addresses)
+  const result = callCase(it, kernel, addresses)
   const guarded = names.filter((name) => name !== alias?.[0]).map((name) => [name, places.get(name)!] as const)
   const changed = kept.filter((name, i) => !sameBytes(copy(name), before[i])).map((name) => `expected ${name} unchanged`)
   const bytes = new Map<string, Uint8Array>()

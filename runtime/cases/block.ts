@@ -1,7 +1,7 @@
 /** Cases of assembly/block.ts: one encoder block, with and without adapters, everything or only the adapters trained. */
 import { SAVED_FIELDS } from '../kernel/records.ts'
-import { offsetsOf } from './cases.attention.ts'
-import { rowStats } from './cases.rows.ts'
+import { offsetsOf } from './attention.ts'
+import { rowStats } from './rows.ts'
 import type { Addresses, Case, Slot, Slots } from './case.ts'
 import { between, input, kernelCase, output, running, scratch } from './case.ts'
 import type { Oracle, Tensor } from './oracle.ts'
@@ -237,10 +237,8 @@ export function backwardCase(sizes: BlockSizes, trained: 'all' | 'adapters', dxW
       dOut: input(dOut), out: between(N * C), 'saved x': input(x), ...under('saved', Object.fromEntries(saved)),
       ...blockSlots(sizes, tensors, ffnRows), scratch: scratch((kernel) => kernel.blockScratchBytes(N, C, H, F, R, T, ffnRows, 1)),
     } as Record<string, Slot>,
-    call(kernel, at) {
-      kernel.blockForward(at.out, at.saved, at.block, at.offsets, N, S, T, at.scratch)
-      kernel.blockBackward(at.dx ?? 0, at.dOut, at.saved, at.block, at.offsets, N, S, T, at.scratch)
-    },
+    before: (kernel, at) => kernel.blockForward(at.out, at.saved, at.block, at.offsets, N, S, T, at.scratch),
+    call: (kernel, at) => kernel.blockBackward(at.dx ?? 0, at.dOut, at.saved, at.block, at.offsets, N, S, T, at.scratch),
     expect(oracle) {
       const values = readAll(tensors), from = read(x)
       const config = { layers: 1, heads: H, layerNormEps: eps, loraScale: LORA_SCALE }

@@ -28,7 +28,7 @@ function multiply(
   return c
 }
 
-type Form = { N: number; O: number; I: number; accumulate: 0 | 1; large?: boolean }
+export type Form = { N: number; O: number; I: number; accumulate: 0 | 1; large?: boolean }
 
 /** The three forms over x [N, I], w [O, I], dOut [N, O]. */
 function forms({ N, O, I, accumulate, large = false }: Form, keep: (value: number) => number, tolerance: number): Case[] {
@@ -69,14 +69,14 @@ function forms({ N, O, I, accumulate, large = false }: Form, keep: (value: numbe
   ]
 }
 
-const exact = (form: Form) => forms(form, Math.fround, 0)
+export const productCases = (form: Form) => forms(form, Math.fround, 0)
 const wide = (form: Form) => forms(form, (value) => value, 2e-6)
-const tail = (N: number, O: number, I: number) => exact({ N, O, I, accumulate: ((N + O + I) & 1) as 0 | 1 })
+const tail = (N: number, O: number, I: number) => productCases({ N, O, I, accumulate: ((N + O + I) & 1) as 0 | 1 })
 
 /** The case where `depth` is the length of form `index`'s sums. */
 const deep = (depth: number, index: number, accumulate: 0 | 1): Case => {
   const [N, O, I] = [[7, 11, depth], [7, depth, 11], [depth, 11, 7]][index]
-  return exact({ N, O, I, accumulate })[index]
+  return productCases({ N, O, I, accumulate })[index]
 }
 
 /** Every two of N, O and I in every combination. */
@@ -88,10 +88,10 @@ export const TAIL_CUBE: readonly Case[] = TAILS.flatMap((N, n) => TAILS.flatMap(
 
 export const MATMUL: readonly Case[] = [
   ...TAIL_PAIRS,
-  ...Array.from({ length: 17 }, (_, column) => column + 1).flatMap((O) => [0, 1].flatMap((on) => exact({ N: 5, O, I: O, accumulate: on as 0 | 1 }))),
+  ...Array.from({ length: 17 }, (_, column) => column + 1).flatMap((O) => [0, 1].flatMap((on) => productCases({ N: 5, O, I: O, accumulate: on as 0 | 1 }))),
   ...DEPTHS.flatMap((depth) => [0, 1, 2].flatMap((index) => [deep(depth, index, 0), deep(depth, index, 1)])),
-  ...[{ N: 0, O: 5, I: 3 }, { N: 5, O: 0, I: 3 }, { N: 3, O: 5, I: 0 }].flatMap((form) => exact({ ...form, accumulate: 0 })),
+  ...[{ N: 0, O: 5, I: 3 }, { N: 5, O: 0, I: 3 }, { N: 3, O: 5, I: 0 }].flatMap((form) => productCases({ ...form, accumulate: 0 })),
   ...[{ N: 3, O: 5, I: 7 }, { N: 13, O: 17, I: 521 }, { N: 21, O: 64, I: 768 }].flatMap((form) => wide({ ...form, accumulate: 1 })),
   // BERT-base's attention output over a few rows.
-  ...exact({ N: 11, O: 768, I: 768, accumulate: 0, large: true }),
+  ...productCases({ N: 11, O: 768, I: 768, accumulate: 0, large: true }),
 ]

@@ -5,7 +5,7 @@ import { draw, drawIntegers, list, read, readIntegers } from './source.ts'
 
 const TABLES = [[0, 5], [1, 1], [3, 7], [7, 13], [5, 16], [2, 768]] as const
 
-function vectors(n: number): Case[] {
+export function vectorCases(n: number): Case[] {
   const sizes = `n=${n}`
   const x = draw(n, 'x'), y = draw(n, 'y'), before = draw(n, 'out')
   const factor = Math.fround(-1.7)
@@ -130,7 +130,7 @@ function nonFinite(values: readonly number[], count: number): Case {
 }
 
 export const ELEMENTWISE: readonly Case[] = [
-  ...LENGTHS.flatMap(vectors),
+  ...LENGTHS.flatMap(vectorCases),
   ...TABLES.flatMap(([N, C]) => rows(N, C)),
   ...[[0, 1, 4], [1, 1, 1], [5, 3, 7], [11, 4, 13], [3, 40, 768]].flatMap(([count, N, C]) => gathers(count, N, C)),
   ...LENGTHS.flatMap(reductions),

@@ -5,9 +5,9 @@ import type { Oracle } from './oracle.ts'
 import { draw, list, read } from './source.ts'
 
 /** Rows of each sequence, heads, width of a head, and the longest sequence that scratch allows for. */
-type Sizes = { lengths: readonly number[]; H: number; D: number; T: number }
+export type AttentionSizes = { lengths: readonly number[]; H: number; D: number; T: number }
 
-const SIZES: readonly Sizes[] = [
+const SIZES: readonly AttentionSizes[] = [
   { lengths: [], H: 1, D: 1, T: 1 },
   { lengths: [1], H: 1, D: 1, T: 1 },
   { lengths: [0, 3, 0], H: 2, D: 3, T: 3 },
@@ -27,7 +27,7 @@ export function offsetsOf(lengths: readonly number[]): Int32Array {
   return Int32Array.of(0, ...lengths.map((length) => (row += length)))
 }
 
-function directions(sizes: Sizes): Case[] {
+export function attentionCases(sizes: AttentionSizes): Case[] {
   const { lengths, H, D, T } = sizes
   const offsets = offsetsOf(lengths)
   const S = lengths.length, C = H * D, size = offsets[S] * C
@@ -55,4 +55,4 @@ function directions(sizes: Sizes): Case[] {
   ]
 }
 
-export const ATTENTION: readonly Case[] = SIZES.flatMap(directions)
+export const ATTENTION: readonly Case[] = SIZES.flatMap(attentionCases)
