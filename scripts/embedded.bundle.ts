@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { transformSync } from '@swc/core'
 import type { Plugin } from 'esbuild'
 import { build } from 'esbuild'
+import { withoutExpectations } from './embedded.cases.ts'
 import { OPEN_KERNEL, translateKernel } from './embedded.kernel.ts'
 
 const FOLDER = fileURLToPath(new URL('../targets/embedded/', import.meta.url))
@@ -53,7 +54,7 @@ async function bundleModule(entry: string): Promise<string> {
   const imports = [`import ${JSON.stringify(FIRST)}`, `export * from ${JSON.stringify(resolve(entry))}`]
   const { outputFiles } = await build({
     stdin: { contents: imports.join('\n'), loader: 'ts', resolveDir: FOLDER }, bundle: true, write: false, format: 'esm',
-    platform: 'neutral', target: 'es2022', plugins: [outside], mainFields: ['module', 'main'], logLevel: 'error',
+    platform: 'neutral', target: 'es2022', plugins: [outside, withoutExpectations], mainFields: ['module', 'main'], logLevel: 'error',
   })
   return outputFiles[0].text
 }

@@ -195,7 +195,7 @@ async function main(args: readonly string[]): Promise<void> {
   const pairs = listPairs(settings, String(flags.values.devices))
   const here = flags.values.here === true
   if (here && pairs.length > 1) refuse('flag-here', '--here', 'one scheme and one number of devices', `${pairs.length} rows`)
-  const { kernel } = await openProgramKernel(host, settings, false)
+  const { kernel } = await openProgramKernel(host, settings, { measure: false })
   const rows = here ? [await measureHere(kernel, settings, pairs[0])] : await measureRows(args, pairs)
   process.stdout.write(settings.json ? `${JSON.stringify(rows, null, 1)}\n` : formatRows(rows))
 }

@@ -59,7 +59,7 @@ async function openIdleHalf(kernel: Kernel, spec: StageSpec): Promise<Half> {
   const span = { beginMs: 0, endMs: 0 }
   let begin = 0, count = 0
   return {
-    numerics: numericsOf(kernel.build, spec),
+    numerics: numericsOf(kernel, spec),
     async forward(input) {
       begin = input.begin
       count = input.offsets[input.offsets.length - 1] * spec.config.hiddenSize

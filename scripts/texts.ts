@@ -187,7 +187,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const settings = readSettings(TAKES, flags)
   const host = createHost(), { files } = host
-  const { kernel } = await openProgramKernel(host, settings, false)
+  const { kernel } = await openProgramKernel(host, settings, { measure: false })
   const crc32c = createChecksum(kernel)
   const opened: Opened = settings.adapter === undefined
     ? { model: await openModel(files, modelDirectory(files, settings.model), crc32c), labels: [], adapter: null, notes: [] }

@@ -1,6 +1,7 @@
 /** The kernel's builds, compiled once for a test file. */
 import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
+import { testKernel } from '../runtime/cases/selftest.ts'
 import type { Kernel, KernelBuild } from '../runtime/kernel/load.ts'
 import { loadKernel } from '../runtime/kernel/load.ts'
 
@@ -20,8 +21,9 @@ export function missingRelaxed(): string | undefined {
 
 const opened = new Map<KernelBuild, Promise<Kernel>>()
 
+/** As a run opens it: tested. */
 export function openKernelBuild(build: KernelBuild): Promise<Kernel> {
-  const kernel = opened.get(build) ?? loadKernel(binaryOf(build), build)
+  const kernel = opened.get(build) ?? loadKernel(binaryOf(build), build).then(testKernel)
   opened.set(build, kernel)
   return kernel
 }

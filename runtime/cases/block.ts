@@ -254,7 +254,7 @@ const backwards = (sizes: BlockSizes) => [
   ...(sizes.large ? [] : [backwardCase(sizes, 'all', true)]), backwardCase(sizes, 'adapters', true), backwardCase(sizes, 'adapters', false),
 ]
 
-export const BLOCK: readonly Case[] = [
+export const listBlock = (): Case[] => [
   ...BLOCK_SIZES.flatMap((sizes) => [forwardCase(sizes), forwardCase(sizes, undefined, false)]),
   ...BLOCK_SIZES.flatMap(backwards),
 ]

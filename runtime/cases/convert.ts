@@ -152,7 +152,7 @@ export function checksumCase(n: number): Case {
   })
 }
 
-export const CONVERT: readonly Case[] = [
+export const listConvert = (): Case[] => [
   ...LENGTHS.flatMap(halfCases), ...allHalves(),
   ...[[0, 5], [1, 0], [1, 1], [3, 7], [7, 13], [2, 768]].flatMap(([N, C]) => byteCases(N, C, drawBehindZeros(N * C, 'x', 3, C))), ...allLevels(),
   kernelCase({

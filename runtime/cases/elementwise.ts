@@ -38,7 +38,7 @@ export function vectorCases(n: number): Case[] {
   ]
 }
 
-function rows(N: number, C: number): Case[] {
+export function rowCases(N: number, C: number): Case[] {
   const sizes = `N=${N} C=${C}`
   const bias = draw(C, 'bias'), dBias = draw(C, 'dBias'), dOut = draw(N * C, 'dOut')
   return [
@@ -65,7 +65,7 @@ function rows(N: number, C: number): Case[] {
 }
 
 /** Rows picked with repetition, so that gradients meet in one row. */
-function gathers(count: number, N: number, C: number): Case[] {
+export function gatherCases(count: number, N: number, C: number): Case[] {
   const sizes = `count=${count} N=${N} C=${C}`
   const x = draw(N * C, 'x'), dx = draw(N * C, 'dx'), dOut = draw(count * C, 'dOut')
   const index = drawIntegers(count, N, 'index')
@@ -102,7 +102,7 @@ function foldLanes(terms: Float64Array): number {
   return Math.fround(Math.fround(lanes[0] + lanes[1]) + Math.fround(lanes[2] + lanes[3]))
 }
 
-function reductions(n: number): Case[] {
+export function reductionCases(n: number): Case[] {
   const x = draw(n, 'x'), y = draw(n, 'y')
   const products = () => {
     const values = read(y)
@@ -129,11 +129,11 @@ function nonFinite(values: readonly number[], count: number): Case {
   })
 }
 
-export const ELEMENTWISE: readonly Case[] = [
+export const listElementwise = (): Case[] => [
   ...LENGTHS.flatMap(vectorCases),
-  ...TABLES.flatMap(([N, C]) => rows(N, C)),
-  ...[[0, 1, 4], [1, 1, 1], [5, 3, 7], [11, 4, 13], [3, 40, 768]].flatMap(([count, N, C]) => gathers(count, N, C)),
-  ...LENGTHS.flatMap(reductions),
+  ...TABLES.flatMap(([N, C]) => rowCases(N, C)),
+  ...[[0, 1, 4], [1, 1, 1], [5, 3, 7], [11, 4, 13], [3, 40, 768]].flatMap(([count, N, C]) => gatherCases(count, N, C)),
+  ...LENGTHS.flatMap(reductionCases),
   nonFinite([], 0),
   nonFinite([0, -0, 1e-45, 3.4e38, -3.4e38].map(Math.fround), 0),
   nonFinite([NaN, 1, Infinity, 2, 3, 4, 5, -Infinity, 6, 7, NaN], 4),

@@ -67,7 +67,7 @@ function backwardCase(sizes: EmbeddingSizes): Case {
   })
 }
 
-export const EMBEDDING: readonly Case[] = [
+export const listEmbedding = (): Case[] => [
   ...SIZES.flatMap((sizes) => [true, false].flatMap((typed) => [embeddingCase({ ...sizes, typed }), backwardCase({ ...sizes, typed })])),
   ...(['f16', 'int8'] as const).flatMap((format) => [1, 3, 4, 13, 64].map((C) => embeddingCase({ lengths: [3, 0, 4], V: 11, C, typed: true, format }))),
 ]

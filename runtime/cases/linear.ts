@@ -133,7 +133,7 @@ export function frozenCases(sizes: LinearSizes): [forward: Case, backward: Case]
   return [forwardCase(sizes), backwardCase(sizes, { dx: 'overwritten', weights: false, adapter: true })]
 }
 
-export const LINEAR: readonly Case[] = [
+export const listLinear = (): Case[] => [
   ...SIZES.map(forwardCase),
   ...SIZES.flatMap((sizes) => [
     backwardCase(sizes, { dx: 'overwritten', weights: true, adapter: true }),

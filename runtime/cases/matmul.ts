@@ -80,14 +80,14 @@ const deep = (depth: number, index: number, accumulate: 0 | 1): Case => {
 }
 
 /** Every two of N, O and I in every combination. */
-const TAIL_PAIRS = TAILS.flatMap((N, n) => TAILS.flatMap((O, o) => tail(N, O, TAILS[(n + o) % TAILS.length])))
+const listTailPairs = () => TAILS.flatMap((N, n) => TAILS.flatMap((O, o) => tail(N, O, TAILS[(n + o) % TAILS.length])))
 
-/** All three in every combination that TAIL_PAIRS lacks: for a kernel's own tests, too many to publish. */
-export const TAIL_CUBE: readonly Case[] = TAILS.flatMap((N, n) => TAILS.flatMap((O, o) =>
+/** All three in every combination that the table lacks: for a kernel's own tests, too many to publish. */
+export const listTailCube = (): Case[] => TAILS.flatMap((N, n) => TAILS.flatMap((O, o) =>
   TAILS.flatMap((I, i) => (i === (n + o) % TAILS.length ? [] : tail(N, O, I)))))
 
-export const MATMUL: readonly Case[] = [
-  ...TAIL_PAIRS,
+export const listMatmul = (): Case[] => [
+  ...listTailPairs(),
   ...Array.from({ length: 17 }, (_, column) => column + 1).flatMap((O) => [0, 1].flatMap((on) => productCases({ N: 5, O, I: O, accumulate: on as 0 | 1 }))),
   ...DEPTHS.flatMap((depth) => [0, 1, 2].flatMap((index) => [deep(depth, index, 0), deep(depth, index, 1)])),
   ...[{ N: 0, O: 5, I: 3 }, { N: 5, O: 0, I: 3 }, { N: 3, O: 5, I: 0 }].flatMap((form) => productCases({ ...form, accumulate: 0 })),

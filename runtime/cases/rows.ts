@@ -58,7 +58,7 @@ export function softmaxCase(N: number, K: number, scale: number): Case {
   })
 }
 
-function losses(N: number, K: number, scale: number): Case[] {
+export function lossCases(N: number, K: number, scale: number): Case[] {
   const sizes = `N=${N} K=${K} within ±${scale}`
   const logits = draw(N * K, 'logits', scale), labels = drawIntegers(N, K, 'labels')
   const lossOf = (oracle: Oracle, values: Float64Array) => (N ? oracle.crossEntropy(values, readIntegers(labels), N, K) : 0)
@@ -89,8 +89,8 @@ function losses(N: number, K: number, scale: number): Case[] {
   ]
 }
 
-export const ROWS: readonly Case[] = [
+export const listRows = (): Case[] => [
   ...NORMS.flatMap(([N, C]) => normCases(N, C)),
   ...([[0, 3, 1], [1, 1, 5], [3, 7, 2], [5, 8, 20], [4, 13, 100], [7, 128, 5]] as const).map(([N, K, scale]) => softmaxCase(N, K, scale)),
-  ...([[0, 3, 1], [1, 1, 5], [3, 6, 2], [5, 2, 10], [11, 13, 100], [16, 6, 4], [3, 1021, 3]] as const).flatMap(([N, K, scale]) => losses(N, K, scale)),
+  ...([[0, 3, 1], [1, 1, 5], [3, 6, 2], [5, 2, 10], [11, 13, 100], [16, 6, 4], [3, 1021, 3]] as const).flatMap(([N, K, scale]) => lossCases(N, K, scale)),
 ]

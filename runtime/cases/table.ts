@@ -1,17 +1,18 @@
 /** The one table: every operation's cases, for the oracle, for bit equality on every host, for guards and aliases. */
-import { ACTIVATION } from './activation.ts'
-import { ATTENTION } from './attention.ts'
-import { BLOCK } from './block.ts'
-import { CONVERT } from './convert.ts'
-import { ELEMENTWISE } from './elementwise.ts'
-import { EMBEDDING } from './embedding.ts'
-import { LINEAR } from './linear.ts'
-import { MATMUL } from './matmul.ts'
-import { PEAK } from './peak.ts'
-import { ROWS } from './rows.ts'
-import { UPDATE } from './update.ts'
+import { listActivation } from './activation.ts'
+import { listAttention } from './attention.ts'
+import { listBlock } from './block.ts'
 import type { Case } from './case.ts'
+import { listConvert } from './convert.ts'
+import { listElementwise } from './elementwise.ts'
+import { listEmbedding } from './embedding.ts'
+import { listLinear } from './linear.ts'
+import { listMatmul } from './matmul.ts'
+import { listPeak } from './peak.ts'
+import { listRows } from './rows.ts'
+import { listUpdate } from './update.ts'
 
 export const CASES: readonly Case[] = [
-  ...ELEMENTWISE, ...MATMUL, ...LINEAR, ...ROWS, ...ACTIVATION, ...ATTENTION, ...EMBEDDING, ...UPDATE, ...CONVERT, ...BLOCK, ...PEAK,
+  ...listElementwise(), ...listMatmul(), ...listLinear(), ...listRows(), ...listActivation(), ...listAttention(), ...listEmbedding(), ...listUpdate(),
+  ...listConvert(), ...listBlock(), ...listPeak(),
 ]

@@ -1,6 +1,6 @@
 /** What a suite's findings come to: each tensor's digest against the expected one, and one digest over all. */
 import type { Element } from './case.ts'
-import { createDigest, digestBytes, settleNaN } from './digest.ts'
+import { addDigest, createDigest, digestBytes, settleNaN } from './digest.ts'
 
 export type Result = { element: Element; bytes: Uint8Array }
 /** What a case gave, by tensor; `damage` what it changed that it should not have, or null. */
@@ -18,6 +18,13 @@ export function hexOf(bytes: Uint8Array): string {
   const parts: string[] = []
   for (let i = 0; i < bytes.length; i++) parts.push((bytes[i] < 16 ? '0' : '') + bytes[i].toString(16))
   return parts.join('')
+}
+
+/** The digest of each tensor. */
+export function digestResults(results: Finding['results']): Record<string, string> {
+  const digests: Record<string, string> = {}
+  for (const tensor of Object.keys(results)) digests[tensor] = digestBytes(results[tensor].element, results[tensor].bytes)
+  return digests
 }
 
 function compare(finding: Finding, digests: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>> | undefined): Failure | null {
@@ -45,11 +52,6 @@ export function createTally(
 ): Tally {
   const all = createDigest()
   let cases = 0, passed = 0, words = 0
-  const digestAll = ({ results }: Finding) => {
-    const digests: Record<string, string> = {}
-    for (const tensor of Object.keys(results)) digests[tensor] = digestBytes(results[tensor].element, results[tensor].bytes)
-    return digests
-  }
   const judge = (finding: Finding, digests: Record<string, string>, way: string) => {
     const failure = compare(finding, digests, expected[finding.name])
     cases += 1
@@ -64,16 +66,15 @@ export function createTally(
   }
   return {
     take(finding) {
-      const digests = digestAll(finding)
+      const digests = digestResults(finding.results)
       for (const tensor of Object.keys(digests)) {
-        all.addWord(parseInt(digests[tensor].slice(0, 8), 16))
-        all.addWord(parseInt(digests[tensor].slice(8), 16))
+        addDigest(all, digests[tensor])
         words += 2
       }
       published(finding.name, digests)
       judge(finding, digests, '')
     },
-    repeat: (finding, way) => judge(finding, digestAll(finding), way),
+    repeat: (finding, way) => judge(finding, digestResults(finding.results), way),
     finish: () => ({ cases, passed, digest: all.finish(4 * words) }),
   }
 }

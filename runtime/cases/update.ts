@@ -38,7 +38,7 @@ export function adamwCase(n: number, step: number, weightDecay: number): Case {
 }
 
 /** Exact: f32 × weight has at most 53 bits here, and float64 is what the kernel sums in. */
-function averages(n: number): Case[] {
+export function averageCases(n: number): Case[] {
   const sum = draw(n, 'sum', 1 / 3), x = draw(n, 'x')
   const weight = 977, total = 1234.5
   return [
@@ -60,8 +60,8 @@ function averages(n: number): Case[] {
   ]
 }
 
-export const UPDATE: readonly Case[] = [
+export const listUpdate = (): Case[] => [
   ...LENGTHS.flatMap((n) => [adamwCase(n, 1, 0), adamwCase(n, 7, 0.1)]),
   adamwCase(BERT, 3, 0.01),
-  ...LENGTHS.flatMap(averages),
+  ...LENGTHS.flatMap(averageCases),
 ]

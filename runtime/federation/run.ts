@@ -3,6 +3,7 @@
  * the scheme wants them, trains, evaluates, and accounts for memory, bytes and time.
  */
 import type { Kernel } from '../kernel/load.ts'
+import { profileOf } from '../kernel/load.ts'
 import { measureStage } from '../model/budget.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { layoutOf } from '../model/layout.ts'
@@ -86,7 +87,8 @@ export function startRun(options: RunOptions): Run {
   const start: Checkpoint = resumed ?? { step: 0, turn: 0, base: options.initial, states: new Map(), shared: null }
   const scheduler = chooseScheduler(options.scheduler)
   const server = new Server({
-    contract, config, run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, admission, on, brought: resumed?.brought,
+    contract, config, profile: profileOf(options.kernel.build), run, clock, crc32c, deadlineMs, patience, scheduler, activationMax, admission, on,
+    brought: resumed?.brought,
   })
 
   const conduct = async (): Promise<RunResult> => {

@@ -39,11 +39,16 @@ export type Kernel = {
   memory: WebAssembly.Memory
   /** What every instance multiplies with. */
   tile: Tile
+  /** What it was found to compute when it was opened for a run; none where no bits are promised, or nobody looked. */
+  selfTest?: SelfTest
   /** The same build for shared memory, and how the host starts threads on it; without it every stage has one thread. */
   team?: { module: WebAssembly.Module; start: StartThread }
 }
 
-export type KernelOptions = Partial<Pick<Kernel, 'tile' | 'team'>>
+/** cases/selftest.ts: the digest over all of its cases, and the first whose bits are not those of every other host. */
+export type SelfTest = { digest: string; differs: string | null }
+
+export type KernelOptions = Partial<Pick<Kernel, 'tile' | 'team' | 'selfTest'>>
 
 /** Refuses `kernel.abi` when the binary speaks another ABI than this runtime. */
 export async function loadKernel(source: KernelSource, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
@@ -53,20 +58,20 @@ export async function loadKernel(source: KernelSource, build: KernelBuild, optio
 /** As loadKernel, for a module compiled elsewhere, such as one handed to a worker. */
 export async function openKernel(module: WebAssembly.Module, build: KernelBuild, options: KernelOptions = {}): Promise<Kernel> {
   const memory = createMemory(1, false)
-  const { tile = TILES[0], team } = options
+  const { tile = TILES[0], team, selfTest } = options
   const exports = await instantiate(module, memory, tile)
-  return { build, module, exports, memory, tile, team }
+  return { build, module, exports, memory, tile, team, ...(selfTest && { selfTest }) }
 }
 
 /** What another thread needs to open the same kernel; a module is handed over without being compiled again. */
-export type KernelPack = Pick<Kernel, 'module' | 'build' | 'tile'> & { shared?: WebAssembly.Module }
+export type KernelPack = Pick<Kernel, 'module' | 'build' | 'tile' | 'selfTest'> & { shared?: WebAssembly.Module }
 
-export function packKernel({ module, build, tile, team }: Kernel): KernelPack {
-  return { module, build, tile, shared: team?.module }
+export function packKernel({ module, build, tile, selfTest, team }: Kernel): KernelPack {
+  return { module, build, tile, selfTest, shared: team?.module }
 }
 
-export function openPack({ module, build, tile, shared }: KernelPack, start: StartThread): Promise<Kernel> {
-  return openKernel(module, build, { tile, team: shared && { module: shared, start } })
+export function openPack({ module, build, tile, selfTest, shared }: KernelPack, start: StartThread): Promise<Kernel> {
+  return openKernel(module, build, { tile, selfTest, team: shared && { module: shared, start } })
 }
 
 /** A kernel instance on `memory`. */

@@ -5,6 +5,7 @@
  * run, on a link and a clock that the caller passes in. N rows (tokens of a batch, one text after another, no padding),
  * S sequences, C the model's width.
  */
+import { testKernel } from '../cases/selftest.ts'
 import type { TokenizedDataset } from '../data/dataset.ts'
 import { refuse } from '../error.ts'
 import type { Clock } from '../host/clock.ts'
@@ -141,7 +142,8 @@ export type JoinSettings = Holding & {
 /**
  * Is one device of a run until it ends: true then, false when the link broke before. A link that broke is dialled again by the
  * caller, who calls this again and goes on where the device was. Throws a KerfError where the server refuses the device, or
- * the device the server: `device-model` for another base model, `client-…`, `run-stopped`, and the wire's codes.
+ * the device the server: `device-model` for another base model, `device-bits` in a strict run where this engine computes other bits
+ * than it should, `client-…`, `run-stopped`, and the wire's codes.
  */
 export function joinRun(settings: JoinSettings): Promise<boolean> {
   const { kernel, model, data, client = null, format, recompute, memoryBytes, ...party } = settings
@@ -149,9 +151,12 @@ export function joinRun(settings: JoinSettings): Promise<boolean> {
   const fit = { stage: { format, recompute }, memoryBytes }
   return runDevice({
     ...party, client, crc32c: createChecksum(kernel),
-    provide: async (contract) => ({
-      config, fingerprint, data, checksums: weights.checksums,
-      openHalf: (spec) => openStageHalf(kernel, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), party.clock.now),
-    }),
+    provide: async (contract) => {
+      const tested = await testKernel(kernel)
+      return {
+        config, fingerprint, data, checksums: weights.checksums,
+        openHalf: (spec) => openStageHalf(tested, fitDevice(spec, fit, kernel.exports), weights, optimizerOf(contract), party.clock.now),
+      }
+    },
   })
 }

@@ -2,6 +2,7 @@
  * `kerf/server`: an edge server, which computes the blocks above the cuts for all devices of a run, and averages their adapters.
  * No files, no command line: links come in through `attend`, checkpoints go out through `save`, the result is bytes.
  */
+import { expectSameBits, testKernel } from '../cases/selftest.ts'
 import { refuse } from '../error.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Link } from '../host/network.ts'
@@ -170,11 +171,14 @@ async function limitActivations({ config, weights }: Model, contract: Contract):
 /**
  * Opens a run; it waits for its devices, whose links `attend` takes, and its blocks are read and its memory taken when all are
  * there. All computing is in the calling thread. Throws a KerfError: `run-…`, `contract` and its parts' codes for settings that
- * make no run, the weights' codes, `checkpoint-…` for a checkpoint of another run.
+ * make no run, `kernel-bits` where a strict kernel computes other bits here than it should, the weights' codes, `checkpoint-…` for a
+ * checkpoint of another run.
  */
 export async function openServer(settings: ServerSettings): Promise<Server> {
-  const { kernel, model, clock, admission, stage, resume, save = async () => {}, onStep = () => {}, onNote = () => {} } = settings
+  const { model, clock, admission, stage, resume, save = async () => {}, onStep = () => {}, onNote = () => {} } = settings
   const { config, weights } = model
+  const kernel = await testKernel(settings.kernel)
+  expectSameBits(kernel)
   const contract = await makeContract(model, settings.run)
   const { scheduler = SCHEDULER_DEFAULT } = settings
   if (schemeOf(contract).shared && scheduler !== SCHEDULER_STATIC) {

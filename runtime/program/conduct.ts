@@ -48,7 +48,7 @@ function createHalves({ workers, clock }: ProgramHost, { kernel, model, base }: 
     const job = { kernel: packKernel(kernel), modelDirectory: model.directory, checksums: base.weights }
     await ask(service.openHalf({ ...job, spec, optimizer }))
     return {
-      numerics: numericsOf(kernel.build, spec),
+      numerics: numericsOf(kernel, spec),
       forward({ activation, ...input }) {
         // What crosses must be whole buffers of its own: a view would bring all of the memory that it looks at.
         const own = activation?.slice()

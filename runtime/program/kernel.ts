@@ -1,4 +1,5 @@
 /** The kernel as this host runs it best: build, inner tile, threads; and how its stages hold a model. */
+import { expectSameBits, testKernel } from '../cases/selftest.ts'
 import { refuse } from '../error.ts'
 import type { Engine } from '../host/engine.ts'
 import type { Files } from '../host/files.ts'
@@ -77,8 +78,13 @@ function chooseStage({ workers }: ProgramHost, { threads: asked, dtype, recomput
 /** `stage` says how this process's own models are held and computed; `notes` what the host could not give, `lines` that and what was chosen. */
 export type OpenedKernel = { kernel: Kernel; stage: StageOptions; notes: readonly string[]; lines: readonly string[] }
 
-/** Opens the kernel that was asked for. `measure` false: short work, for which no tile is worth measuring. */
-export async function openProgramKernel(host: ProgramHost, settings: KernelSettings, measure = true): Promise<OpenedKernel> {
+/** `measure` false: short work, for which no tile is worth measuring. `anyBits`: whoever else decides what is done about other bits. */
+type Opening = { measure?: boolean; anyBits?: boolean }
+
+/** Opens the kernel that was asked for, and tests it. Refuses `kernel-bits` where a strict one computes other bits than it should. */
+export async function openProgramKernel(
+  host: ProgramHost, settings: KernelSettings, { measure = true, anyBits = false }: Opening = {},
+): Promise<OpenedKernel> {
   const { files } = host
   const notes: string[] = []
   const build = await chooseBuild(host, settings, notes)
@@ -88,6 +94,7 @@ export async function openProgramKernel(host: ProgramHost, settings: KernelSetti
   const stage = chooseStage(host, settings, build, notes)
   const threads = stage.threads ?? 1
   const shared = threads > 1 ? await compileShared(files, build) : undefined
-  const kernel = await openPack({ ...packKernel(plain), tile, shared }, host.workers.startThread)
+  const kernel = await testKernel(await openPack({ ...packKernel(plain), tile, shared }, host.workers.startThread))
+  if (!anyBits) expectSameBits(kernel)
   return { kernel, stage, notes, lines: [`kernel ${build}, tile ${tile}, ${threads} thread${threads === 1 ? '' : 's'}`, ...notes] }
 }

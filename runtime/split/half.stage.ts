@@ -1,6 +1,6 @@
 /** A half that is a stage in the calling thread. */
 import { refuse } from '../error.ts'
-import type { Kernel, KernelBuild } from '../kernel/load.ts'
+import type { Kernel } from '../kernel/load.ts'
 import { profileOf } from '../kernel/load.ts'
 import { sumPurposes } from '../kernel/plan.ts'
 import type { Optimizer } from '../model/optimizer.ts'
@@ -32,9 +32,10 @@ function unfinished(end: StepEnd, { plan }: Stage) {
   return { end, loss: plan.head ? NaN : null, gradient: null }
 }
 
-/** Of a stage that `build` computes. */
-export function numericsOf(build: KernelBuild, { format = 'f32' }: Pick<StageSpec, 'format'>): Numerics {
-  return { dtype: format, profile: profileOf(build) }
+/** Of a stage that this kernel computes. */
+export function numericsOf({ build, selfTest }: Pick<Kernel, 'build' | 'selfTest'>, { format = 'f32' }: Pick<StageSpec, 'format'>): Numerics {
+  const { digest: bits, differs } = selfTest ?? {}
+  return { dtype: format, profile: profileOf(build), ...(bits !== undefined && { bits }), ...(differs && { differs }) }
 }
 
 /** Opens a stage and computes in this thread. `now` as in Clock. */
@@ -47,7 +48,7 @@ export async function openStageHalf(
   /** The set of the batch that waits for its finish. */
   let pending: number | null = null
   return {
-    numerics: numericsOf(kernel.build, stage.spec),
+    numerics: numericsOf(kernel, stage.spec),
     async forward({ set, begin, ...batch }) {
       const beginMs = now()
       pending = null

@@ -44,8 +44,11 @@ export type FinishOutput = WorkSpan & { end: StepEnd; loss: number | null; gradi
 /** `modelBytes` and `setBytes` (adapters, heads and moments of all sets) are parts of `bytes`. */
 export type HalfMemory = { bytes: number; modelBytes: number; setBytes: number }
 
-/** How the half holds frozen weights and what it computes by: with model, sets and input, all that decides its bits. */
-export type Numerics = { dtype: WeightFormat; profile: Profile }
+/**
+ * How the half holds frozen weights and what it computes by: with model, sets and input, all that decides its bits. `bits` and
+ * `differs`: its kernel's self-test, where there was one.
+ */
+export type Numerics = { dtype: WeightFormat; profile: Profile; bits?: string; differs?: string }
 
 export type Half = {
   /** Of the half as it was opened, which may be another than was asked for. */

@@ -1,7 +1,9 @@
 /**
  * What a device brings to a run, as it tells it in its `ready` (wire/SPEC.md, section 7): `Brought`, which must be the same whenever
- * it comes back, to a server that has been started again too, and how large it is, which decides nothing.
+ * it comes back, to a server that has been started again too; how large it is, which decides nothing; and what its kernel computes.
  */
+import { SELF_TEST_DIGEST } from '../cases/selftest.digests.ts'
+import { isSelfTestCase } from '../cases/selftest.ts'
 import { refuse } from '../error.ts'
 import type { WeightFormat } from '../kernel/format.ts'
 import { WEIGHT_FORMATS } from '../kernel/format.ts'
@@ -29,8 +31,11 @@ export type Brought = {
   longest: number
 }
 
-/** `memoryBytes`: the linear memory of its half. */
-export type Share = Brought & { memoryBytes: number }
+/**
+ * `memoryBytes`: the linear memory of its half. `bits`: the digest of its kernel's self-test (cases/selftest.ts), 16 hexadecimal
+ * digits; `differs`: the first case in which it finds other bits than it should. Neither is kept: another version has other cases.
+ */
+export type Share = Brought & { memoryBytes: number; bits?: string; differs?: string }
 
 /** What a field may hold under a contract, in words too. */
 type Check = { expected(contract: Contract): string; fits(value: unknown, contract: Contract): boolean; untold?: true }
@@ -89,7 +94,27 @@ export function parseShare(text: string, contract: Contract): Share {
   const fields: Fields = { ...parseObject(text, 'share', 'ready.share') }
   const { memoryBytes } = fields
   if (!isCount(memoryBytes)) refuse('share', 'share.memoryBytes', COUNT.expected(contract), show(memoryBytes))
-  return { ...readBrought(fields, contract, 'share', 'share'), memoryBytes: memoryBytes as number }
+  const { bits, differs } = readBits(fields)
+  const brought = readBrought(fields, contract, 'share', 'share')
+  return { ...brought, memoryBytes: memoryBytes as number, ...(bits !== undefined && { bits }), ...(differs !== undefined && { differs }) }
+}
+
+function readBits({ bits, differs }: Fields): Pick<Share, 'bits' | 'differs'> {
+  const isDigest = typeof bits === 'string' && /^[0-9a-f]{16}$/.test(bits)
+  if (bits !== undefined && !isDigest) refuse('share', 'share.bits', '16 hexadecimal digits', show(bits))
+  const isName = typeof differs === 'string' && isSelfTestCase(differs)
+  if (differs !== undefined && !isName) refuse('share', 'share.differs', 'a case of the self-test', show(differs))
+  return { bits, differs } as Pick<Share, 'bits' | 'differs'>
+}
+
+/**
+ * Refuses `device-bits`, in a strict run, for a device that claims the strict profile and computes other bits: its engine's fault, or
+ * another kernel. One that does not say what it computes, or says that it computes fast, is taken: it claims nothing.
+ */
+export function checkBits({ profile, bits, differs }: Share, run: Profile): void {
+  if (run !== 'strict' || profile === 'fast' || bits === undefined || (bits === SELF_TEST_DIGEST && differs === undefined)) return
+  const which = differs === undefined ? '' : `, otherwise in ${differs}`
+  refuse('device-bits', 'ready.share.bits', `${SELF_TEST_DIGEST}, as in a strict run every engine gives`, `${bits}${which}`)
 }
 
 /** The part of a share that must come back with its device. */

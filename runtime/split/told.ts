@@ -10,7 +10,7 @@ export type Told = { code: string; field: string; message: string }
 const OF_THE_FRAME = /^(frame|safetensors|codec|activation|report|state)-[\w-]+$/
 /** The same, by code. */
 const OWN: readonly string[] = [
-  'share', 'share-changed', 'client-name', 'client-key', 'client-refused', 'client-taken', 'client-unknown', 'client-pending', 'client-replaced',
+  'share', 'share-changed', 'device-bits', 'client-name', 'client-key', 'client-refused', 'client-taken', 'client-unknown', 'client-pending', 'client-replaced',
   'client-lost', 'deadline', 'step-finite',
 ]
 

@@ -1,6 +1,7 @@
 /**
  * Writes runtime/conformance/cases.ndjson, which CONFORMANCE.md explains: every case with its calls, its inputs by their
  * sources and the digest of every tensor it writes, as the scalar build on this host gives them; of small tensors the bits too.
+ * Writes the self-test's digests likewise (runtime/cases/selftest.digests.ts).
  *
  *   node --import tsx scripts/conform/publish.ts          needs dist/ (npm run build)
  */
@@ -12,6 +13,7 @@ import { CASES } from '../../runtime/cases/table.ts'
 import { settleNaN } from '../../runtime/cases/digest.ts'
 import { bytesOfCase } from '../../runtime/cases/arena.ts'
 import { runKernelCase } from '../../runtime/cases/run.ts'
+import { digestSelfTest } from '../../runtime/cases/selftest.ts'
 import type { Source } from '../../runtime/cases/source.ts'
 import { runStrict } from '../../runtime/conformance/suite.ts'
 import { hexOf } from '../../runtime/cases/tally.ts'
@@ -19,7 +21,7 @@ import type { KernelExports } from '../../runtime/kernel/abi.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
 import { PAGE_BYTES, createMemory, instantiate, loadKernel } from '../../runtime/kernel/load.ts'
 import type { Abi } from '../abi.ts'
-import { CASES_FILE, readVectors } from './published.ts'
+import { CASES_FILE, SELF_TEST_FILE, readVectors } from './published.ts'
 
 /** Larger tensors have a digest alone. */
 const BITS_BYTES_MAX = 64
@@ -98,9 +100,22 @@ async function describeCases(kernel: Kernel): Promise<Map<string, Record<string,
   return lines
 }
 
+function openScalar(): Promise<Kernel> {
+  return loadKernel(readFileSync(new URL('../../dist/kerf.scalar.wasm', import.meta.url)), 'scalar')
+}
+
 /** The text of cases.ndjson. */
+/** The text of selftest.digests.ts. */
+export async function buildSelfTest(): Promise<string> {
+  const { digest, digests } = await digestSelfTest(await openScalar())
+  const lines = Array.from({ length: Math.ceil(digests.length / 6) }, (_, row) => `  ${digests.slice(6 * row, 6 * row + 6).map((it) => `'${it}'`).join(', ')},`)
+  return `/** Written by scripts/conform/publish.ts: what every strict kernel gives for selftest.ts, over all of its cases and for each. */
+export const SELF_TEST_DIGEST = '${digest}'
+export const SELF_TEST_DIGESTS: readonly string[] = [\n${lines.join('\n')}\n]\n`
+}
+
 export async function buildCases(): Promise<string> {
-  const kernel = await loadKernel(readFileSync(new URL('../../dist/kerf.scalar.wasm', import.meta.url)), 'scalar')
+  const kernel = await openScalar()
   const described = await describeCases(kernel)
   const lines: string[] = []
   await runStrict({
@@ -112,4 +127,7 @@ export async function buildCases(): Promise<string> {
   return `${lines.join('\n')}\n`
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(CASES_FILE, await buildCases())
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(CASES_FILE, await buildCases())
+  writeFileSync(SELF_TEST_FILE, await buildSelfTest())
+}

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { FrameVectors } from '../../runtime/conformance/frames.ts'
 import type { ExpectedDigests } from '../../runtime/cases/tally.ts'
 
+export const SELF_TEST_FILE = new URL('../../runtime/cases/selftest.digests.ts', import.meta.url)
 export const CASES_FILE = new URL('../../runtime/conformance/cases.ndjson', import.meta.url)
 const VECTORS = new URL('../../runtime/wire/vectors/', import.meta.url)
 

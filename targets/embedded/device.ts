@@ -1,4 +1,5 @@
 /** A device that a host drives by calls: a frame in, frames out. */
+import { testKernel } from '../../runtime/cases/selftest.ts'
 import { refuse } from '../../runtime/error.ts'
 import { createChecksum } from '../../runtime/kernel/checksum.ts'
 import type { Kernel } from '../../runtime/kernel/load.ts'
@@ -69,7 +70,7 @@ export function openDevice(parts: DeviceParts): EmbeddedDevice {
   const clock: Clock = { now, turn: async () => {}, after: () => () => {} }
 
   const start = async () => {
-    const kernel = await loadKernel(new Uint8Array(0), 'scalar')
+    const kernel = await testKernel(await loadKernel(new Uint8Array(0), 'scalar'))
     done = await runDevice({
       name, client, key, invitation, link, clock, crc32c: createChecksum(kernel),
       provide: (contract) => provide(parts, kernel, contract, clock),

@@ -8,14 +8,14 @@ import { TILES } from '../../runtime/kernel/load.ts'
 import { BUILDS, openKernelBuild } from '../kernels.ts'
 import type { Case } from '../../runtime/cases/case.ts'
 import { nameCase } from '../../runtime/cases/case.ts'
-import { TAIL_CUBE } from '../../runtime/cases/matmul.ts'
+import { listTailCube } from '../../runtime/cases/matmul.ts'
 import { CASES } from '../../runtime/cases/table.ts'
 import { MULTIPLIES, checkOracle, openArena, runCase, sameBytes } from './arena.ts'
 import type { Arena, Outcome } from './arena.ts'
 
 const arenas = await Promise.all(BUILDS.map((build) => openArena(build)))
 const tiled = await Promise.all(TILES.slice(1).map((tile) => openArena('simd', tile)))
-const ALL = [...CASES, ...TAIL_CUBE]
+const ALL = [...CASES, ...listTailCube()]
 const operations = [...new Set(CASES.map(({ operation }) => operation))]
 
 function checkBits(it: Case, actual: Outcome, expected: Outcome, what: string): void {

@@ -4,6 +4,7 @@
  */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { SELF_TEST_DIGEST } from '../../runtime/cases/selftest.digests.ts'
 import { KerfError } from '../../runtime/error.ts'
 import { profileOf } from '../../runtime/kernel/load.ts'
 import type { StageSpec } from '../../runtime/model/plan.ts'
@@ -25,28 +26,30 @@ import { STRANGE } from './strange.ts'
 const contract = makeContract()
 const SHARE: Share = {
   dataCrc: 7, dtype: 'f16', profile: 'fast', samples: 2, labelCounts: [1, 1, 0], rows: 4, sequences: 2, longest: 2, memoryBytes: 1,
+  bits: '0123456789abcdef', differs: 'sumRow n=1021',
 }
 const read = (share: object) => parseShare(JSON.stringify(share), contract)
 
 test('a share comes back as it was, and without what it need not tell and what is not asked for', () => {
   assert.equal(read(SHARE), SHARE)
   assert.equal(read({ ...SHARE, dataCrc: 0, dtype: 'int8', profile: 'strict' }), { ...SHARE, dataCrc: 0, dtype: 'int8', profile: 'strict' })
-  const { dataCrc: _, dtype: _dtype, profile: _profile, ...shorter } = SHARE
+  const { dataCrc: _, dtype: _dtype, profile: _profile, bits: _bits, differs: _differs, ...shorter } = SHARE
   assert.equal(read(shorter), shorter)
-  assert.equal(Object.keys(read({ ...SHARE, more: 'x'.repeat(999) })).sort(), [...BROUGHT, 'memoryBytes'].sort())
+  assert.equal(Object.keys(read({ ...SHARE, more: 'x'.repeat(999) })).sort(), [...BROUGHT, 'memoryBytes', 'bits', 'differs'].sort())
 })
 
-test('every field of every other kind is refused by its name, and all but three are asked for', () => {
+test('every field of every other kind is refused by its name, and all but five are asked for', () => {
   for (const name of Object.keys(SHARE)) {
     for (const value of STRANGE) {
       const { code, field } = refusal(() => read({ ...SHARE, [name]: value }))
       assert.equal([code, field], ['share', `share.${name}`], `${name}: ${JSON.stringify(value)}`)
     }
     const { [name as 'rows']: _, ...without } = SHARE
-    if (['dataCrc', 'dtype', 'profile'].includes(name)) read(without)
+    if (['dataCrc', 'dtype', 'profile', 'bits', 'differs'].includes(name)) read(without)
     else assert.is(refusal(() => read(without)).field, `share.${name}`)
   }
   for (const change of [
+    { bits: '0123456789ABCDEF' }, { bits: '0123456789abcdef0' }, { differs: 'sumRow n=68' },
     { dataCrc: 2 ** 32 }, { dtype: 'F32' }, { dtype: 'toString' }, { profile: 'relaxed' }, { rows: 37 }, { sequences: 4 }, { longest: 13 },
   ]) {
     assert.is(refusal(() => read({ ...SHARE, ...change })).field, `share.${Object.keys(change)[0]}`, JSON.stringify(change))
@@ -56,6 +59,7 @@ test('every field of every other kind is refused by its name, and all but three 
 /** Another value for each field; a new one must be given one here. */
 const OTHER = {
   dataCrc: 1, dtype: 'int8', profile: 'fast', samples: 9, labelCounts: [0, 0, 0], rows: 35, sequences: 2, longest: 11, memoryBytes: 1 << 20,
+  bits: SELF_TEST_DIGEST, differs: 'sumRow n=1021',
 } as const satisfies Record<keyof Share, unknown>
 
 /** A `ready` in which fields are another's, or are not told. */
@@ -153,7 +157,28 @@ test('what a device tells is what its half was opened with, and its own samples 
   assert.is(findOtherField(plain, turned)?.name, 'dataCrc')
   assert.equal({ ...broughtOf(turned), dataCrc: plain.dataCrc }, broughtOf(plain))
   assert.equal((['simd', 'scalar', 'relaxed'] as const).map(profileOf), ['strict', 'strict', 'fast'])
-  assert.equal(numericsOf('relaxed', { format: 'int8' }), { dtype: 'int8', profile: 'fast' })
+  assert.equal(numericsOf({ build: 'relaxed' }, { format: 'int8' }), { dtype: 'int8', profile: 'fast' })
+})
+
+test('a strict run takes no device whose self-test gives other bits, and says which case; whoever claims no bits is taken', async () => {
+  const own = makeContract({ steps: 3, interval: 3 })
+  const whole = await train({ contract: own })
+  const scene = await openScene({ contract: own })
+  const ended = [scene.join(0)]
+  const other = '0123456789abcdef'
+  for (const [change, got] of [
+    [{ bits: other, differs: 'softmax N=5 K=8 within ±20' }, `${other}, otherwise in softmax N=5 K=8 within ±20`], [{ bits: other }, other],
+    [{ differs: 'sumRow n=1021' }, `${SELF_TEST_DIGEST}, otherwise in sumRow n=1021`],
+  ] as const) {
+    const refused = await endOf(scene, scene.join(1, { watch: forge((share) => ({ ...share, bits: SELF_TEST_DIGEST, ...change })) }))
+    assert.is(refused.code, 'device-bits')
+    assert.is(refused.message, `ready.share.bits: expected ${SELF_TEST_DIGEST}, as in a strict run every engine gives, got ${JSON.stringify(got)}`)
+    assert.ok(scene.events.some((event) => event.startsWith(`1 refused: ${refused.message}`)), scene.events.join('\n'))
+  }
+  ended.push(scene.join(1, { watch: forge((share) => ({ ...share, profile: 'fast', bits: other })) }))
+  expectBits((await scene.finish()).vector, whole.vector)
+  assert.equal(await Promise.all(ended), ['done', 'done'])
+  assert.ok(scene.events.some((event) => event.startsWith('1 joined; it computes in the fast profile')), scene.events.join('\n'))
 })
 
 /** A server that goes on from a checkpoint, on whose roll nobody stands. */

@@ -182,7 +182,7 @@ test('a tile that is asked for, the scalar build and short work measure nothing'
   assert.equal((await openCached(cache, '--build', 'scalar')).lines, ['kernel scalar, tile 4x8, 1 thread'])
   const { XDG_CACHE_HOME } = process.env
   process.env.XDG_CACHE_HOME = cache
-  assert.is((await openProgramKernel(createHost(), settingsOf(KERNEL_SETTINGS, []), false)).kernel.tile, TILES[0])
+  assert.is((await openProgramKernel(createHost(), settingsOf(KERNEL_SETTINGS, []), { measure: false })).kernel.tile, TILES[0])
   if (XDG_CACHE_HOME === undefined) delete process.env.XDG_CACHE_HOME
   else process.env.XDG_CACHE_HOME = XDG_CACHE_HOME
   assert.not.ok(existsSync(cache))

@@ -119,7 +119,7 @@ export const exportCommand = defineCommand({
     const { merge, out, json } = settings
     const dtype = MERGE_DTYPES.find((known) => known === settings.dtype) ?? refuse('export-dtype', '--dtype', MERGE_DTYPES.join(', '), settings.dtype)
     if (dtype !== 'f32' && !merge) refuse('export-dtype', '--dtype', 'f32, the type of every adapter; others go with --merge', dtype)
-    const { kernel } = await openProgramKernel(host, settings, false)
+    const { kernel } = await openProgramKernel(host, settings, { measure: false })
     const trained = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
     try {
       const adapter = trained.adapter ?? refuse('export-adapter', '--adapter', 'a PEFT directory', 'none')

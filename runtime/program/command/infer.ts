@@ -23,7 +23,7 @@ type Classifier = { notes: readonly string[]; classify(text: string, name: strin
 
 async function openClassifier(host: ProgramHost, settings: Pick<Settings, (typeof NAMES)[number]>): Promise<Classifier> {
   const { files } = host
-  const { kernel, stage } = await openProgramKernel(host, settings, false)
+  const { kernel, stage } = await openProgramKernel(host, settings, { measure: false })
   const trained = await openTrained(files, { ...settings, fallback: true }, createChecksum(kernel))
   const { model, labels, adapter } = trained
   try {

@@ -78,7 +78,8 @@ export const joinCommand = defineCommand({
     const { clock, files, entropy, network, terminal, interrupts } = host
     const { client } = settings
     const { url, invitation } = readAddress(settings.address ?? '')
-    const { kernel, stage, lines } = await openProgramKernel(host, settings)
+    // The server decides, and says so by name.
+    const { kernel, stage, lines } = await openProgramKernel(host, settings, { anyBits: true })
     const crc32c = createChecksum(kernel)
     const progress = createProgress(terminal.screen, clock.now)
     interrupts.describe(() => {

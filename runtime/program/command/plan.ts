@@ -74,7 +74,7 @@ export const planCommand = defineCommand({
   names: NAMES,
   async run(settings, { host }) {
     const { files, terminal } = host
-    const { kernel, stage } = await openProgramKernel(host, settings, false)
+    const { kernel, stage } = await openProgramKernel(host, settings, { measure: false })
     const directory = modelDirectory(files, settings.model)
     const file = joinPath(directory, 'config.json')
     const input = await makeInput(files, settings, { directory, config: parseConfig(await readText(files, file), file) }, stage)

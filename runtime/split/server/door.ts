@@ -4,6 +4,7 @@
  */
 import { KerfError, refuse } from '../../error.ts'
 import type { Clock } from '../../host/clock.ts'
+import type { Profile } from '../../kernel/load.ts'
 import type { Crc32c } from '../../wire/frame.ts'
 import { Channel } from '../channel.ts'
 import type { Contract } from '../contract.ts'
@@ -36,6 +37,8 @@ function toldOf(error: unknown): KerfError {
 
 export type DoorOptions = {
   contract: Contract
+  /** What the server computes by. */
+  profile: Profile
   members: readonly Own[]
   intake: Intake
   signal: Signal
@@ -122,16 +125,17 @@ export class Door {
   private async prepare(member: Own, guest: Guest, { key = null }: Hello): Promise<boolean> {
     const { channel } = guest
     const { client, seat } = member
-    const { admission, contract } = this.options
+    const { admission, contract, profile } = this.options
     const brought = seat.share ?? seat.brought
     const known = brought && { brought, proven: key === null ? !admission : seat.key === key }
-    const share = await exchangeContract(guest, contract, known, ({ name, before, now }) => (
+    const share = await exchangeContract(guest, { contract, profile }, known, ({ name, before, now }) => (
       this.tell(client, `brings another ${name} than before: ${now} for ${before}`)))
     if (!share || seat.channel !== channel) return false
     if (key !== null) await this.enrol(member, key)
     if (seat.channel !== channel) return false
     channel.link.admit()
-    this.tell(client, seat.share ? 'came back' : 'joined')
+    const otherwise = profile === 'strict' && share.profile === 'fast' ? '; it computes in the fast profile, whose bits are its own' : ''
+    this.tell(client, `${seat.share ? 'came back' : 'joined'}${otherwise}`)
     seat.share = share
     return true
   }

@@ -1,5 +1,6 @@
 /** How a connection begins, hello → challenge → proof → welcome → ready: who the device is and what it brings (wire/SPEC.md, section 7). */
 import { refuse } from '../../error.ts'
+import type { Profile } from '../../kernel/load.ts'
 import { formatHex, parseHex } from '../../text/hex.ts'
 import type { FrameType } from '../../wire/frame.ts'
 import type { Channel } from '../channel.ts'
@@ -7,7 +8,7 @@ import type { Contract } from '../contract.ts'
 import { NAME_CHARS_MAX } from '../contract.ts'
 import { KEY_BYTES, NONCE_BYTES } from '../proof.ts'
 import type { Brought, OtherField, Share } from '../share.ts'
-import { findOtherField, parseShare } from '../share.ts'
+import { checkBits, findOtherField, parseShare } from '../share.ts'
 import type { Admission } from './admission.ts'
 import { isAdmitted } from './admission.ts'
 import type { Member } from './member.ts'
@@ -138,16 +139,17 @@ export function chooseMember<M extends Candidate>(members: readonly M[], hello: 
 export type Known = { brought: Brought; proven: boolean }
 
 /**
- * Tells a device the contract and reads what it brings; null when the connection closes before. Refuses `share`, and
- * `share-changed` where that is not what is known, by the first field that differs.
+ * Tells a device the contract and reads what it brings; null when the connection closes before. Refuses `share`; `device-bits` where
+ * the run's `profile` rules out what it computes; and `share-changed` where that is not what is known, by the first field that differs.
  */
 export async function exchangeContract(
-  guest: Guest, contract: Contract, known: Known | null, differs: (other: OtherField) => void,
+  guest: Guest, { contract, profile }: { contract: Contract; profile: Profile }, known: Known | null, differs: (other: OtherField) => void,
 ): Promise<Share | null> {
   guest.channel.send('welcome', { metadata: { contract: JSON.stringify(contract) } })
   const metadata = await guest.read('ready')
   if (!metadata) return null
   const share = parseShare(metadata.share ?? '', contract)
+  checkBits(share, profile)
   const other = known && findOtherField(known.brought, share)
   if (!known || !other) return share
   differs(other)

@@ -5,6 +5,7 @@
  *   link → door → intake → inbox → serving loop → half → answer
  */
 import type { Clock } from '../../host/clock.ts'
+import type { Profile } from '../../kernel/load.ts'
 import type { ModelConfig } from '../../model/config.ts'
 import { layoutOf } from '../../model/layout.ts'
 import type { Crc32c } from '../../wire/frame.ts'
@@ -29,6 +30,8 @@ import { States } from './states.ts'
 export type ServerOptions = {
   contract: Contract
   config: ModelConfig
+  /** What the server computes by: a strict run takes no device whose self-test gives other bits. */
+  profile: Profile
   run: number
   clock: Clock
   crc32c: Crc32c
@@ -53,12 +56,13 @@ export class Server {
   private readonly intake: Intake
 
   constructor(options: ServerOptions) {
-    const { contract, config, run, clock, crc32c, activationMax, admission, brought, on } = options
+    const { contract, config, profile, run, clock, crc32c, activationMax, admission, brought, on } = options
     this.options = options
     this.members = this.owned = createMembers(config, contract, admission?.roll, brought)
     this.signal = createSignal(clock)
     this.intake = new Intake({ contract, width: config.hiddenSize, clock, activationMax })
-    this.door = new Door({ contract, members: this.owned, intake: this.intake, signal: this.signal, run, clock, crc32c, admission, on })
+    const { owned: members, intake, signal } = this
+    this.door = new Door({ contract, profile, members, intake, signal, run, clock, crc32c, admission, on })
   }
 
   /** Serves one connection until it ends. Never throws. */
