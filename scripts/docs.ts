@@ -24,7 +24,7 @@ const INNER = [
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Exports }
-const files = listEntries(exports).map((entry) => `package/types/package/${entry}.d.ts`)
+const files = listEntries(exports).map((entry) => `package/types/runtime/package/${entry}.d.ts`)
 writeFileSync(TSCONFIG, JSON.stringify({
   compilerOptions: { module: 'NodeNext', target: 'ES2022', lib: ['ES2023', 'DOM'], types: [], strict: true, noEmit: true }, files,
 }))

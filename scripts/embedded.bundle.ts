@@ -14,8 +14,8 @@ import { fileURLToPath } from 'node:url'
 import { transformSync } from '@swc/core'
 import type { Plugin } from 'esbuild'
 import { build } from 'esbuild'
-import { withoutExpectations } from './embedded.cases.ts'
 import { OPEN_KERNEL, translateKernel } from './embedded.kernel.ts'
+import { withoutExpectations } from './expectations.ts'
 
 const FOLDER = fileURLToPath(new URL('../targets/embedded/', import.meta.url))
 /** What stands in the place of globals, and what must have run before anything else. */

@@ -3,7 +3,7 @@
  * code is a file of runtime/package/, bundled to ESM for any host; what entries have in common is a chunk that they share, so
  * that one KerfError is one class. Types are what the compiler declares, a file for each source that an entry reaches.
  *
- *   npm run build && npm run build:package
+ *   npm run build && npm run build:embedded && npm run build:package
  *
  * Prints a row for each entry: the bytes that a host loads for it, chunks included, as they are, gzipped, and both minified.
  */
@@ -14,10 +14,12 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import type { Metafile } from 'esbuild'
 import { build } from 'esbuild'
+import { withoutExpectations } from './expectations.ts'
 
 const SOURCES = 'runtime/package'
 const OUT = 'dist/package'
 const TYPES = `${OUT}/types`
+const EMBEDDED = 'targets/embedded/main'
 const TSCONFIG = `${OUT}/tsconfig.json`
 
 type Target = { types: string; default: string }
@@ -33,7 +35,7 @@ async function bundle(entries: readonly string[], minify: boolean) {
   return build({
     entryPoints: entries.map((entry) => ({ in: `${SOURCES}/${entry}.ts`, out: entry })),
     outdir: OUT, bundle: true, splitting: true, format: 'esm', platform: 'neutral', target: 'es2022', chunkNames: 'chunk/[hash]',
-    mainFields: ['module', 'main'], legalComments: 'inline', metafile: true, write: false, minify, logLevel: 'silent',
+    mainFields: ['module', 'main'], legalComments: 'inline', metafile: true, write: false, minify, plugins: [withoutExpectations], logLevel: 'silent',
   })
 }
 
@@ -72,9 +74,9 @@ function declare(entries: readonly string[]): void {
     extends: '../../tsconfig.json',
     // No host's own types: what a facade shows must make do with the language, WebAssembly and Response.
     compilerOptions: {
-      noEmit: false, declaration: true, emitDeclarationOnly: true, stripInternal: true, rootDir: '../../runtime', outDir: 'types', types: [],
+      noEmit: false, declaration: true, emitDeclarationOnly: true, stripInternal: true, rootDir: '../..', outDir: 'types', types: [],
     },
-    include: [], files: entries.map((entry) => `../../${SOURCES}/${entry}.ts`),
+    include: [], files: [...entries.map((entry) => `../../${SOURCES}/${entry}.ts`), `../../${EMBEDDED}.ts`],
   }))
   const { status, stdout } = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '--project', TSCONFIG], { encoding: 'utf8' })
   rmSync(TSCONFIG)
@@ -91,6 +93,12 @@ declare const binary: unknown
 export default binary
 `
 
+/** Of the script: what it declares when it is evaluated. As a module it would export nothing. */
+const SCRIPT = `/** A script, and no module: to be read as text and evaluated, where it declares one variable, \`kerf\`. */
+export type Kerf = typeof import('./${EMBEDDED}.js')
+export type { DeviceParts, EmbeddedDevice, WeightsFile } from './${posix.dirname(EMBEDDED)}/device.js'
+`
+
 function printRow(...cells: readonly (string | number)[]): void {
   console.log(cells.map((cell, index) => (index === 0 ? String(cell).padEnd(30) : String(cell).padStart(9))).join(' '))
 }
@@ -103,6 +111,7 @@ async function buildPackage(): Promise<void> {
   writeBundle(plain)
   declare(entries)
   writeFileSync(`${TYPES}/binary.d.ts`, BINARY)
+  writeFileSync(`${TYPES}/embedded.d.ts`, SCRIPT)
   printRow('entry', 'bytes', 'gzipped', 'minified', 'gzipped')
   for (const entry of entries) printRow(`kerf/${entry}`, ...measure(plain, entry), ...measure(minified, entry))
   for (const [path, target] of Object.entries(exports)) {

@@ -32,6 +32,9 @@ import type { Model } from './model.ts'
 
 export { KerfError } from '../error.ts'
 export { loadKernel } from './kernel.ts'
+/** Runs a few cases of the conformance suite: `selfTest` says what this engine computes, and where that is not what it should. */
+export { testKernel } from '../cases/selftest.ts'
+export type { SelfTest } from '../kernel/load.ts'
 export type { Kernel, KernelBuild, KernelExports, KernelSettings, KernelSource, StartThread, ThreadJob, Tile } from './kernel.ts'
 export { openModel } from './model.ts'
 export type { CheckedWeights, LinearKey, Model, ModelConfig, WeightDtype, WeightTensor, Weights } from './model.ts'

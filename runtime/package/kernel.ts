@@ -17,9 +17,7 @@ export { KerfError } from '../error.ts'
 export { ABI_VERSION, BLOCK, LINEAR, NORM, SAVED } from '../kernel/abi.ts'
 export type { KernelExports, f32, f64, i32, u32, usize } from '../kernel/abi.ts'
 export { KERNEL_BUILDS, PAGE_BYTES, TILES, runThread } from '../kernel/load.ts'
-export type { Kernel, KernelBuild, SelfTest, StartThread, ThreadJob, Tile } from '../kernel/load.ts'
-/** Runs a few cases of the conformance table: `kernel.selfTest` says what this engine computes, and where that is not what it should. */
-export { testKernel } from '../cases/selftest.ts'
+export type { Kernel, KernelBuild, StartThread, ThreadJob, Tile } from '../kernel/load.ts'
 export type { KernelSource } from '../kernel/wasm.ts'
 /** Operations of more than eight numbers, with these by name. */
 export {

@@ -2,7 +2,7 @@
  * The tarball in an empty project: what is in it, its types, and one training step through each entry, with the bits of the
  * sources on every host that is there.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
@@ -39,6 +39,7 @@ type Told = {
   kernel: { before: number; after: number; crc: number }
   device: { end: string; memoryBytes: number; before: number; crc: number }
   server: { losses: number[]; ended: boolean[]; crc: number }
+  embedded: { done: boolean; crc: number }
   wire: { crc: number }
 }
 type Sample = { configText: string; weights: Uint8Array; adapter: AdapterConfig; data: TokenizedDataset }
@@ -50,7 +51,8 @@ const told = JSON.parse(line) as Told
 test('what is packed: entries, binaries, program, and nothing that only builds or tests', () => {
   const strange = packed.filter((file) => !/^(dist\/|assembly\/|package\.json$|README\.md$|LICENSE$|runtime\/wire\/SPEC\.md$)/.test(file))
   assert.equal(strange, [])
-  for (const name of ['dist/kerf.js', 'dist/kerf.simd.wasm', 'dist/package/kernel.js', 'LICENSE']) assert.ok(packed.includes(name), name)
+  const needed = ['dist/kerf.js', 'dist/kerf.simd.wasm', 'dist/kerf.embedded.js', 'dist/package/kernel.js', 'LICENSE']
+  for (const name of needed) assert.ok(packed.includes(name), name)
   const { dependencies = {} } = JSON.parse(readFileSync(join(at, 'node_modules/kerf/package.json'), 'utf8')) as { dependencies?: object }
   assert.equal(dependencies, {})
   const { packages } = JSON.parse(readFileSync(join(at, 'package-lock.json'), 'utf8')) as { packages: object }
@@ -69,11 +71,13 @@ test('the example programs keep to the types, with no types of Node and every de
 })
 
 test('each entry learns something in one step', () => {
-  const { kernel, device, server } = told
+  const { kernel, device, server, embedded } = told
   assert.ok(kernel.after < kernel.before, `${kernel.after} < ${kernel.before}`)
   assert.is(device.end, 'updated')
   assert.is.not(device.crc, device.before)
   assert.equal(server.ended, [true, true])
+  // Of two devices with the same texts the average is either's.
+  assert.equal(embedded, { done: true, crc: server.crc })
 })
 
 test("a server's run gives the bits of the sources: the unsplit model, by hand", async () => {
@@ -110,6 +114,7 @@ test('a browser: bundled, its binary streamed, and the same line as Node', async
   if (!existsSync(CHROMIUM)) return skipTest(`no ${CHROMIUM}`)
   const site = join(at, 'site')
   mkdirSync(site)
+  copyFileSync(join(at, 'node_modules/kerf/dist/kerf.embedded.js'), join(site, 'kerf.embedded.js'))
   await build({
     entryPoints: [join(at, 'browser.mjs')], outdir: site, bundle: true, format: 'esm', platform: 'browser', minify: true,
     loader: { '.wasm': 'file' }, logLevel: 'silent',

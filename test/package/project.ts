@@ -32,7 +32,7 @@ export type Project = { at: string; packed: readonly string[] }
 /** What lies in dist/ is packed as it is: the kernel's binaries are built before tests run, and other tests are reading them. */
 export function makeProject(): Project {
   const at = makeDirectory()
-  runProgram(process.execPath, ['--import', 'tsx', 'scripts/package.ts'], ROOT)
+  for (const script of ['embedded', 'package']) runProgram(process.execPath, ['--import', 'tsx', `scripts/${script}.ts`], ROOT)
   const told = runProgram('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', at], ROOT)
   const [{ filename, files }] = JSON.parse(told) as [{ filename: string; files: { path: string }[] }]
   const project = join(at, 'project')

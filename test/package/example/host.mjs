@@ -3,5 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { trainAll } from './all.mjs'
 
-const bytes = readFileSync(fileURLToPath(import.meta.resolve('kerf/kerf.simd.wasm')))
-console.log(await trainAll(() => bytes))
+/** @param {string} name */
+const read = (name) => readFileSync(fileURLToPath(import.meta.resolve(name)))
+const bytes = read('kerf/kerf.simd.wasm')
+console.log(await trainAll(() => bytes, read('kerf/kerf.embedded.js').toString()))

@@ -1,6 +1,6 @@
 /**
- * Leaves out of a bundle what the table's cases expect in float64 (runtime/cases/): only the tests have an oracle, and a script that
- * a device keeps in its flash has no use for it.
+ * Leaves out of a bundle what the table's cases expect in float64 (runtime/cases/): only the tests have an oracle, and
+ * what a device loads or keeps in its flash has no use for it.
  */
 import { readFileSync } from 'node:fs'
 import type { Node, Property } from 'acorn'
