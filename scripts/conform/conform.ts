@@ -1,31 +1,24 @@
 /**
  * Runs one bundle of the conformance suite in every host that is there, and compares their bits.
  *
- *   npm run conform [-- --install] [--host TEXT]… [--build NAME]… [--out FOLDER]
+ *   npm run conform [-- --install | --install-only] [--host TEXT]… [--build NAME]… [--out FOLDER]
  *
  * Prints a matrix and writes conformance.json and conformance.html to --out (out/). --install first fetches what is missing:
- * npm packages into node_modules/.hosts, and, as root, Debian's. A host that is not there is named with what installs it; it
- * is a failure where CI=true. Exit code 1 where a bit differs, a host fails or one is missing then.
+ * npm packages into node_modules/.hosts, and, as root, Debian's; --install-only does no more. A host that is not there is named
+ * with what installs it; it is a failure where CI=true. Exit code 1 where a bit differs, a host fails or one is missing then.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { nameCase } from '../../runtime/cases/case.ts'
-import { CASES } from '../../runtime/cases/table.ts'
-import { createDigest } from '../../runtime/cases/digest.ts'
-import { STAGE_CASES } from '../../runtime/conformance/stages.ts'
-import { FOLDER, bundleSuite } from './bundle.ts'
-import { describeFailure } from './difference.ts'
-import type { Build, Host, Suite } from './host.ts'
+import type { Host } from './host.ts'
 import { BUILDS } from './host.ts'
 import { formatMatrix, formatPage } from './matrix.ts'
 import type { Left, Missing, Row } from './matrix.ts'
 import { folderOf } from './place.ts'
-import { readMessages } from './protocol.ts'
-import { readCases } from './published.ts'
+import { DIGESTS, listHosts, openSuite, runRow } from './row.ts'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
@@ -34,18 +27,10 @@ const HOSTS_AT_ONCE = Math.min(2, availableParallelism())
 
 const { values: flags } = parseArgs({
   options: {
-    install: { type: 'boolean', default: false }, host: { type: 'string', multiple: true, default: [] },
+    install: { type: 'boolean', default: false }, 'install-only': { type: 'boolean', default: false }, host: { type: 'string', multiple: true, default: [] },
     build: { type: 'string', multiple: true, default: [] }, out: { type: 'string', default: 'out' },
   },
 })
-
-async function listHosts(): Promise<Host[]> {
-  const files = readdirSync(new URL('hosts/', import.meta.url)).filter((file) => file.endsWith('.ts')).sort()
-  const modules = await Promise.all(files.map((file) => import(new URL(`hosts/${file}`, import.meta.url).href) as Promise<{ HOSTS: readonly Host[] }>))
-  const texts = flags.host.map((text) => text.toLowerCase())
-  return modules.flatMap(({ HOSTS }) => HOSTS)
-    .filter(({ name }) => texts.length === 0 || texts.some((text) => name.toLowerCase().includes(text)))
-}
 
 function installPackages(packages: readonly string[], cpu: string | undefined): void {
   if (packages.length === 0) return
@@ -70,57 +55,12 @@ function installMissing(hosts: readonly Host[]): void {
   execFileSync('apt-get', ['-qq', 'install', '-y', '--no-install-recommends', ...debian], { stdio: ['ignore', 'ignore', 'inherit'], env })
 }
 
-/** What the published digests come to, of all cases or of a part. */
-function digestPublished(part: Row['part']): string {
-  const large = new Set(CASES.filter((it) => it.large).map(nameCase)), kernel = new Set(CASES.map(nameCase))
-  const models = new Set(STAGE_CASES.map(({ name }) => name))
-  const chosen = readCases().filter(({ case: name }) => {
-    if (part === 'all') return true
-    if (part === 'kernel and models') return kernel.has(name) || models.has(name)
-    return kernel.has(name) && (part === 'kernel' || !large.has(name))
-  })
-  const all = createDigest()
-  let words = 0
-  for (const digest of chosen.flatMap(({ expect }) => Object.values(expect))) {
-    all.addWord(Number.parseInt(digest.slice(0, 8), 16))
-    all.addWord(Number.parseInt(digest.slice(8), 16))
-    words += 2
-  }
-  return all.finish(4 * words)
-}
-
-const DIGESTS: Record<Row['part'], string> = {
-  all: digestPublished('all'), kernel: digestPublished('kernel'), 'kernel and models': digestPublished('kernel and models'),
-  'kernel, not large': digestPublished('kernel, not large'),
-}
-
-async function runRow(host: Host, version: string, engine: string, build: Build, suite: Suite): Promise<Row> {
-  const start = performance.now()
-  const base = { host: host.name, version, engine, build, part: 'all' as const, cases: 0, passed: 0, digest: '', ms: 0 }
-  try {
-    const messages = readMessages(await host.run(suite, build))
-    const crash = messages.find((message) => message.kind === 'crash')
-    if (crash) return { ...base, verdict: 'failed', differs: crash.error, ms: performance.now() - start }
-    const score = messages.find((message) => message.kind === 'score')
-    if (!score) throw new Error('expected a score, got none')
-    const { kind: _, part = 'all', ...counted } = score
-    const first = messages.find((message) => message.kind === 'failure')
-    const right = score.cases > 0 && score.passed === score.cases && (build === 'fast' || score.digest === DIGESTS[part])
-    const differs = first && await describeFailure(first)
-    return { ...base, ...counted, part, verdict: right ? (build === 'fast' ? 'within tolerance' : 'equal') : 'differs', ...(differs && { differs }) }
-  } catch (error) {
-    return { ...base, verdict: 'failed', differs: error instanceof Error ? error.message : String(error), ms: performance.now() - start }
-  }
-}
-
-if (!existsSync('dist/kerf.scalar.wasm')) throw new Error('dist: expected the kernel, which npm run build makes, got none')
+const texts = flags.host.map((text) => text.toLowerCase())
+const hosts = (await listHosts()).filter(({ name }) => texts.length === 0 || texts.some((text) => name.toLowerCase().includes(text)))
+if (flags.install || flags['install-only']) installMissing(hosts)
+if (flags['install-only']) process.exit()
 const start = performance.now()
-const hosts = await listHosts()
-if (flags.install) installMissing(hosts)
-await bundleSuite()
-const suite: Suite = {
-  folder: FOLDER, binaries: fileURLToPath(new URL('../../dist', import.meta.url)), scratch: mkdtempSync(join(tmpdir(), 'kerf-conform-')),
-}
+const suite = await openSuite()
 const missing: Missing[] = [], left: Left[] = []
 
 /** A host's rows, one build after another. */
@@ -133,7 +73,7 @@ async function runHost(host: Host): Promise<Row[]> {
   if (host.without !== undefined) left.push({ host: host.name, without: host.without })
   const rows: Row[] = []
   for (const build of BUILDS.filter((name) => host.builds.includes(name) && (flags.build.length === 0 || flags.build.includes(name)))) {
-    const row = await runRow(host, found.version, found.engine, build, suite)
+    const row = await runRow(host, found, build, suite)
     rows.push(row)
     console.error(`${host.name} ${build}: ${row.verdict}`)
   }
