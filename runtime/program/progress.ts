@@ -13,7 +13,7 @@ export type Progress = {
   update(done: number, total: number, text: string): void
   /** Prints a line that stays. */
   note(line: string): void
-  /** Shows the last state for good. Call it once; later calls do nothing. */
+  /** Shows the last state for good: what is still under way may finish after it, and is not shown. Notes are. */
   end(): void
 }
 
@@ -32,6 +32,7 @@ export function createProgress(screen: Screen, now: () => number): Progress {
   let first: (State & { atMs: number }) | undefined
   let last: State | undefined
   let shown: (State & { atMs: number }) | undefined
+  let over = false
 
   function show(atMs: number): void {
     if (last === undefined || first === undefined) return
@@ -42,6 +43,7 @@ export function createProgress(screen: Screen, now: () => number): Progress {
 
   return {
     update(done, total, text) {
+      if (over) return
       const atMs = now()
       last = { done, total, text: printable(text) }
       const another = first === undefined || done < first.done || total !== first.total
@@ -57,6 +59,7 @@ export function createProgress(screen: Screen, now: () => number): Progress {
       if (stale) show(now())
       if (redraws && shown !== undefined) screen.write('\n')
       first = last = shown = undefined
+      over = true
     },
   }
 }

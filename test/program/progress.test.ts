@@ -100,6 +100,19 @@ test('control characters cannot move the cursor; an unknown total shows the coun
   assert.is(written[1], `${CLEAR}x y\n`)
 })
 
+test('what finishes after the end is not shown: the last line is the one that says why it ended', () => {
+  for (const redraws of [true, false]) {
+    const { written, progress } = open(redraws)
+    progress.update(1, 2, 'kerf')
+    progress.end()
+    const { length } = written
+    progress.update(2, 2, 'kerf')
+    assert.is(written.length, length)
+    progress.note('kerf: why')
+    assert.is(written.at(-1), 'kerf: why\n')
+  }
+})
+
 test('nothing shown, nothing ended', () => {
   const { written, progress } = open(true)
   progress.end()

@@ -39,7 +39,7 @@ function expectLoss({ exitCode, stdout, stderr }: Outcome, who: string): void {
   assert.is(exitCode, 1, stderr)
   assert.is(stdout, '')
   const lines = stderr.trimEnd().split('\n')
-  assert.match(lines.at(-1)!, new RegExp(`^kerf: ${who}: expected a thread that lasts as long as the run, got exit code ${EXIT_CODE}$`))
+  assert.match(lines.at(-1)!, new RegExp(`^kerf: ${who}: expected a thread that lasts as long as the run, got exit code ${EXIT_CODE}$`), stderr)
   assert.is(lines.filter((line) => line.startsWith('kerf:')).length, 1, stderr)
   assert.not.match(stderr, /^\s+at /m)
 }
