@@ -25,7 +25,7 @@ export function fillDrawn(out: Float32Array, bound: number, index = 0): void {
   const random = createRandom(1, 'weights', index)
   const drawn = Math.min(out.length, DRAWN)
   for (let i = 0; i < drawn; i++) out[i] = bound * (2 * random.uniform() - 1)
-  for (let filled = drawn; filled < out.length; filled *= 2) out.copyWithin(filled, 0, Math.min(filled, out.length - filled))
+  for (let filled = drawn; filled < out.length; filled *= 2) out.set(out.subarray(0, Math.min(filled, out.length - filled)), filled)
 }
 
 /** As small as gradients are in training. */

@@ -10,6 +10,10 @@ const N = 60, O = 256, I = 512
 const WARM_MS = 40
 /** Then all tiles in turn for so long, and the best sample of each: longer than a neighbour's burst of work. */
 const SAMPLE_MS = 200
+/** A sample takes at least so many ticks of the clock: browsers and workers have some of a millisecond. */
+const SAMPLE_TICKS = 20
+/** A clock that does not move in so many readings stands still. */
+const READINGS_MAX = 1e7
 
 /** A tile and its best rate. */
 export type TileRate = { tile: Tile; gflops: number }
@@ -49,11 +53,30 @@ async function openBench(module: WebAssembly.Module, tile: Tile, scratchBytes: n
   }
 }
 
-/** Every tile's rate, the fastest first. Refuses `kernel.tile` where a host computes one wrongly; `exact`: to the bit. */
+/** The clock's next reading that is another than `from`. Refuses `bench-clock` for a clock that stands still. */
+function nextTick(clock: () => number, from: number): number {
+  for (let reading = 0; reading < READINGS_MAX; reading++) {
+    const now = clock()
+    if (now !== from) return now
+  }
+  return refuse('bench-clock', 'clock', 'a time that passes while this host computes', from)
+}
+
+/** Milliseconds between two readings that differ. */
+function tickOf(clock: () => number): number {
+  const begin = nextTick(clock, clock())
+  return nextTick(clock, begin) - begin
+}
+
+/**
+ * Every tile's rate, the fastest first. Refuses `kernel.tile` where a host computes one wrongly; `exact`: to the bit; and `bench-clock`
+ * for a clock that stands still.
+ */
 export async function calibrate(module: WebAssembly.Module, kernel: KernelExports, exact: boolean, clock: () => number): Promise<TileRate[]> {
   const scratchBytes = kernel.productScratchBytes(O)
   const benches = await Promise.all(TILES.slice(0, kernel.tileCount()).map((tile) => openBench(module, tile, scratchBytes)))
   const best = benches.map(() => Infinity)
+  const leastMs = SAMPLE_TICKS * tickOf(clock)
   for (const { run, check } of benches) {
     for (const begin = clock(); clock() - begin < WARM_MS;) run()
     check(exact)
@@ -62,8 +85,13 @@ export async function calibrate(module: WebAssembly.Module, kernel: KernelExport
   do {
     benches.forEach(({ run }, index) => {
       const begin = clock()
-      run()
-      best[index] = Math.min(best[index], clock() - begin)
+      let calls = 0, ms = 0
+      do {
+        run()
+        calls++
+        ms = clock() - begin
+      } while (ms < leastMs)
+      best[index] = Math.min(best[index], ms / calls)
     })
   } while (clock() - first < SAMPLE_MS)
   return benches.map(({ tile }, index) => ({ tile, gflops: (2 * N * O * I) / best[index] / 1e6 })).sort((a, b) => b.gflops - a.gflops)

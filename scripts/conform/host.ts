@@ -22,6 +22,8 @@ export type Host = {
   /** Of another processor than this one. */
   cpu?: string
   debian?: readonly string[]
+  /** Without JavaScript: it plays a tape of the kernel's cases. */
+  tape?: boolean
   /** In an emulator: begun first, so that the others fill the time. */
   slow?: boolean
   /** Undefined where it is not there. */

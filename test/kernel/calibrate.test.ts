@@ -34,6 +34,17 @@ test('a rate is that of the best sample', async () => {
   }
 })
 
+test('a clock of whole milliseconds gives rates, and one that stands still is refused', async () => {
+  const { module, exports } = await openKernelBuild('simd')
+  const fine = await calibrate(module, exports, true, () => performance.now())
+  const coarse = await calibrate(module, exports, true, () => Math.floor(performance.now()))
+  for (const { tile, gflops } of coarse) {
+    const real = fine.find((rate) => rate.tile === tile)!.gflops
+    assert.ok(gflops > real / 5 && gflops < real * 5, `${tile}: ${gflops}, ${real}`)
+  }
+  assert.is((await refusalOf(calibrate(module, exports, true, () => 7))).code, 'bench-clock')
+})
+
 const F32X4_ADD = [0xfd, 0xe4, 0x01], F32X4_SUB = [0xfd, 0xe5, 0x01]
 
 test('a host that multiplies wrongly is refused by the name of the tile', async () => {

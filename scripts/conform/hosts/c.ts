@@ -113,12 +113,13 @@ if (ELEMENTS.indexOf('result') !== 7) throw new Error('tape: expected the result
 
 export const HOSTS: readonly Host[] = [
   {
-    name: 'C', builds: ['scalar'], without: WITHOUT, install: 'Debian packages wabt, gcc and libc6-dev', debian: ['wabt', 'gcc', 'libc6-dev'],
+    name: 'C', builds: ['scalar'], tape: true, without: WITHOUT, install: 'Debian packages wabt, gcc and libc6-dev', debian: ['wabt', 'gcc', 'libc6-dev'],
     find: () => findCompiler('gcc', [RUNTIME]),
     run: async (suite) => playTape(await compileProgram(suite, 'gcc', [], 'c'), []),
   },
   {
-    name: 'C on Arm', builds: ['scalar'], without: WITHOUT, install: 'Debian packages wabt, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user',
+    name: 'C on Arm', builds: ['scalar'], tape: true, without: WITHOUT,
+    install: 'Debian packages wabt, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user',
     debian: ['wabt', 'gcc-aarch64-linux-gnu', 'libc6-dev-arm64-cross', 'qemu-user'],
     find() {
       const found = findCompiler('aarch64-linux-gnu-gcc', [RUNTIME, ARM_ROOT])

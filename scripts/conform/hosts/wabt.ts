@@ -152,7 +152,7 @@ async function play(suite: Suite, build: 'scalar' | 'simd'): Promise<string[]> {
 }
 
 export const HOSTS: readonly Host[] = [{
-  name: 'wabt interpreter', builds: ['scalar', 'simd'], without: 'fast and threaded: its relaxed SIMD and threads are unfinished',
+  name: 'wabt interpreter', builds: ['scalar', 'simd'], tape: true, without: 'fast and threaded: its relaxed SIMD and threads are unfinished',
   install: 'Debian package wabt', debian: ['wabt'],
   find() {
     const version = askCommand(INTERPRETER, ['--version'])
