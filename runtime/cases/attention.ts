@@ -24,7 +24,7 @@ const SIZES: readonly AttentionSizes[] = [
 /** offsets [S + 1] of sequences of these lengths. */
 export function offsetsOf(lengths: readonly number[]): Int32Array {
   let row = 0
-  return Int32Array.of(0, ...lengths.map((length) => (row += length)))
+  return Int32Array.from([0, ...lengths.map((length) => (row += length))])
 }
 
 export function attentionCases(sizes: AttentionSizes): Case[] {

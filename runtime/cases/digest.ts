@@ -4,7 +4,6 @@
  * digits. Every NaN of an f32 or f64 counts as one: 7fc00000 or 7ff8000000000000. Chance alone gives the same digest to other
  * bits once in 2^64; it is no defence against forgers.
  */
-import { ARRAYS } from './case.ts'
 import type { Element } from './case.ts'
 
 const C1 = 0xcc9e2d51, C2 = 0x1b873593
@@ -65,5 +64,5 @@ export function digestBytes(element: Element, bytes: Uint8Array): string {
 
 /** A number that an operation returns counts as one f64. */
 export function bytesOfNumber(value: number): Uint8Array {
-  return new Uint8Array(ARRAYS.f64.of(value).buffer)
+  return new Uint8Array(Float64Array.of(value).buffer)
 }

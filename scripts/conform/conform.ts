@@ -13,19 +13,15 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { nameCase } from '../../runtime/cases/case.ts'
-import { CASES } from '../../runtime/cases/table.ts'
-import { createDigest } from '../../runtime/cases/digest.ts'
-import { STAGE_CASES } from '../../runtime/conformance/stages.ts'
 import { FOLDER, bundleSuite } from './bundle.ts'
 import { describeFailure } from './difference.ts'
 import type { Build, Host, Suite } from './host.ts'
 import { BUILDS } from './host.ts'
-import { formatMatrix, formatPage } from './matrix.ts'
+import { describeParts, formatMatrix, formatPage } from './matrix.ts'
 import type { Left, Missing, Row } from './matrix.ts'
+import { readParts } from './part.ts'
 import { folderOf } from './place.ts'
 import { readMessages } from './protocol.ts'
-import { readCases } from './published.ts'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
@@ -59,6 +55,7 @@ function installPackages(packages: readonly string[], cpu: string | undefined): 
 
 function installMissing(hosts: readonly Host[]): void {
   const absent = hosts.filter((host) => host.find() === undefined)
+  for (const host of absent) host.fetch?.()
   for (const cpu of new Set(absent.map((host) => host.cpu))) {
     installPackages(absent.filter((host) => host.cpu === cpu).flatMap(({ npm = [] }) => npm), cpu)
   }
@@ -70,29 +67,7 @@ function installMissing(hosts: readonly Host[]): void {
   execFileSync('apt-get', ['-qq', 'install', '-y', '--no-install-recommends', ...debian], { stdio: ['ignore', 'ignore', 'inherit'], env })
 }
 
-/** What the published digests come to, of all cases or of a part. */
-function digestPublished(part: Row['part']): string {
-  const large = new Set(CASES.filter((it) => it.large).map(nameCase)), kernel = new Set(CASES.map(nameCase))
-  const models = new Set(STAGE_CASES.map(({ name }) => name))
-  const chosen = readCases().filter(({ case: name }) => {
-    if (part === 'all') return true
-    if (part === 'kernel and models') return kernel.has(name) || models.has(name)
-    return kernel.has(name) && (part === 'kernel' || !large.has(name))
-  })
-  const all = createDigest()
-  let words = 0
-  for (const digest of chosen.flatMap(({ expect }) => Object.values(expect))) {
-    all.addWord(Number.parseInt(digest.slice(0, 8), 16))
-    all.addWord(Number.parseInt(digest.slice(8), 16))
-    words += 2
-  }
-  return all.finish(4 * words)
-}
-
-const DIGESTS: Record<Row['part'], string> = {
-  all: digestPublished('all'), kernel: digestPublished('kernel'), 'kernel and models': digestPublished('kernel and models'),
-  'kernel, not large': digestPublished('kernel, not large'),
-}
+const PARTS = readParts()
 
 async function runRow(host: Host, version: string, engine: string, build: Build, suite: Suite): Promise<Row> {
   const start = performance.now()
@@ -105,7 +80,7 @@ async function runRow(host: Host, version: string, engine: string, build: Build,
     if (!score) throw new Error('expected a score, got none')
     const { kind: _, part = 'all', ...counted } = score
     const first = messages.find((message) => message.kind === 'failure')
-    const right = score.cases > 0 && score.passed === score.cases && (build === 'fast' || score.digest === DIGESTS[part])
+    const right = score.cases > 0 && score.passed === score.cases && (build === 'fast' || score.digest === PARTS[part].digest)
     const differs = first && await describeFailure(first)
     return { ...base, ...counted, part, verdict: right ? (build === 'fast' ? 'within tolerance' : 'equal') : 'differs', ...(differs && { differs }) }
   } catch (error) {
@@ -154,11 +129,12 @@ try {
 }
 const rows = hosts.flatMap((host) => done.get(host) ?? [])
 const seconds = (performance.now() - start) / 1000
-const run = { date: new Date().toISOString().slice(0, 10), digests: DIGESTS, rows, left, missing, seconds }
+const run = { date: new Date().toISOString().slice(0, 10), parts: PARTS, rows, left, missing, seconds }
 mkdirSync(flags.out, { recursive: true })
 writeFileSync(join(flags.out, 'conformance.json'), `${JSON.stringify(run, null, 2)}\n`)
 writeFileSync(join(flags.out, 'conformance.html'), formatPage(run))
 console.log(formatMatrix(rows))
+for (const { text } of describeParts(run)) console.log(text)
 for (const { host, without } of left) console.log(`${host}, not run: ${without}`)
 for (const { host, install } of missing) console.log(`${host}: not here; needs ${install}`)
 const wrong = rows.filter(({ verdict }) => verdict === 'differs' || verdict === 'failed').length

@@ -22,7 +22,9 @@ export type Host = {
   /** Of another processor than this one. */
   cpu?: string
   debian?: readonly string[]
-  /** In an emulator: begun first, so that the others fill the time. */
+  /** What brings it otherwise. */
+  fetch?(): void
+  /** Takes minutes: begun first, so that the others fill the time. */
   slow?: boolean
   /** Undefined where it is not there. */
   find(): Found | undefined
