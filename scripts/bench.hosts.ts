@@ -113,7 +113,7 @@ const suite = await openSuite()
 const runsScripts = new Set(SCRIPT_HOSTS.map(({ name }) => name))
 try {
   // Where there is no JavaScript there is no clock, and an emulator's speed is nobody's.
-  const hosts = (await listHosts()).filter((host) => isChosen(host) && !runsScripts.has(host.name) && !host.tape && !host.slow)
+  const hosts = (await listHosts()).filter((host) => isChosen(host) && !runsScripts.has(host.name) && !host.tape && host.cpu === undefined)
   for (const host of hosts) await take(host, () => measureHost(host, suite))
   const scripts = SCRIPT_HOSTS.filter(isChosen)
   const script = scripts.length === 0 ? '' : await bundleScript({ entry: 'scripts/conform/measure.script.ts', name: 'kerf' })

@@ -11,16 +11,17 @@ const CASES = [
   { count: 24576, samples: [977, 16000, 3] },
 ] as const
 
+async function runAverageCase(kernel: Kernel, { count, samples }: (typeof CASES)[number]): Promise<Finding> {
+  const average = await openAverage(kernel, count)
+  const contributions = samples.map((weight, index) => {
+    const vector = new Float32Array(count)
+    writeSource(draw(count, `contribution ${index}`), vector)
+    return { vector, samples: weight }
+  })
+  const bytes = new Uint8Array(Float32Array.from(average(contributions)).buffer)
+  return { name: `FedAvg count=${count} samples=${samples.join()}`, results: { out: { element: 'f32', bytes } }, damage: null }
+}
+
 export async function runAverageCases(kernel: Kernel, take: (finding: Finding) => void): Promise<void> {
-  for (const { count, samples } of CASES) {
-    const average = await openAverage(kernel, count)
-    const contributions = samples.map((weight, index) => {
-      const vector = new Float32Array(count)
-      writeSource(draw(count, `contribution ${index}`), vector)
-      return { vector, samples: weight }
-    })
-    const out = average(contributions)
-    const bytes = new Uint8Array(Float32Array.from(out).buffer)
-    take({ name: `FedAvg count=${count} samples=${samples.join()}`, results: { out: { element: 'f32', bytes } }, damage: null })
-  }
+  for (const it of CASES) take(await runAverageCase(kernel, it))
 }

@@ -38,11 +38,14 @@ export type StageCase = { name: string; spec: StageSpec; batches: readonly (read
 const small = (name: string, changes: Partial<StageSpec>, steps = STEPS): StageCase =>
   ({ name: `model ${name}`, spec: { ...SMALL_BASE, ...changes }, batches: SMALL_BATCHES, steps, large: false })
 
+/** What a device of a run trains. */
+export const DEVICE_CASE = small('three steps, device', { to: 1 })
+
 export const STAGE_CASES: readonly StageCase[] = [
   small('embedding to loss', {}, 0),
   small('embedding to loss, f16 weights', { format: 'f16' }, 0),
   small('embedding to loss, int8 weights', { format: 'int8' }, 0),
-  small('three steps, device', { to: 1 }),
+  DEVICE_CASE,
   small('three steps, server', { from: 1, setsFrom: [1] }),
   small('three steps, whole', {}),
   small('three steps, whole, recomputed', { recompute: true }),

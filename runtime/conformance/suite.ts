@@ -12,6 +12,7 @@ import type { FrameVectors } from './frames.ts'
 import { runFrameCases } from './frames.ts'
 import { runKernelCase, runKernelCases } from '../cases/run.ts'
 import { STAGE_CASES, runStageCase } from './stages.ts'
+import type { StageCase } from './stages.ts'
 import { createTally } from '../cases/tally.ts'
 import type { ExpectedDigests, Failure, Finding, Score, Tally } from '../cases/tally.ts'
 
@@ -23,6 +24,8 @@ export type SuiteOptions = {
   vectors: FrameVectors
   /** false leaves the cases of a BERT's size out. */
   large: boolean
+  /** The models that are trained, where not all of them that `large` allows. */
+  models?: readonly StageCase[]
   /** Whether every inner tile of the product is run, and not the first alone. */
   tiles?: boolean
   /** Hears of every case that fails, in the order of the suite. */
@@ -38,6 +41,10 @@ const SCRATCH_BYTES = 1 << 20
 
 function chooseCases(large: boolean) {
   return CASES.filter((it) => large || !it.large)
+}
+
+function chooseModels({ large, models = STAGE_CASES.filter((it) => large || !it.large) }: SuiteOptions) {
+  return models
 }
 
 /** An instance for the kernel cases, with room for the largest, for a team, and for the probe; `close` ends the team. */
@@ -62,11 +69,12 @@ async function openArena(kernel: Kernel, threads: number, large: boolean): Promi
   }
 }
 
-async function runAll({ kernel, threads, vectors, large }: SuiteOptions, take: (finding: Finding) => void): Promise<void> {
+async function runAll(options: SuiteOptions, take: (finding: Finding) => void): Promise<void> {
+  const { kernel, threads, vectors, large } = options
   const arena = await openArena(kernel, threads, large)
   runKernelCases(arena, chooseCases(large), take)
   arena.close()
-  for (const it of STAGE_CASES) if (large || !it.large) take(await runStageCase(kernel, it, threads))
+  for (const it of chooseModels(options)) take(await runStageCase(kernel, it, threads))
   await runAverageCases(kernel, take)
   runFrameCases(vectors, createChecksum(kernel), take)
 }
@@ -108,9 +116,7 @@ export async function runFast(options: SuiteOptions, strict: Kernel): Promise<Su
   const fused = isFusing(arena.kernel, arena.buffer)
   for (const it of chooseCases(large)) judge(runKernelCase(arena, it), runKernelCase(reference, it), FAST_TOLERANCE)
   arena.close()
-  for (const it of STAGE_CASES) {
-    if (large || !it.large) judge(await runStageCase(kernel, it, threads), await runStageCase(strict, it), FAST_TOLERANCE_MODEL)
-  }
+  for (const it of chooseModels(options)) judge(await runStageCase(kernel, it, threads), await runStageCase(strict, it), FAST_TOLERANCE_MODEL)
   const { cases, digest } = tally.finish()
   return { cases, passed, digest, fused, gap, modelGap }
 }

@@ -15,10 +15,10 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Host } from './host.ts'
 import { BUILDS } from './host.ts'
-import { formatMatrix, formatPage } from './matrix.ts'
+import { describeParts, formatMatrix, formatPage } from './matrix.ts'
 import type { Left, Missing, Row } from './matrix.ts'
 import { folderOf } from './place.ts'
-import { DIGESTS, listHosts, openSuite, runRow } from './row.ts'
+import { EXPECTED_PARTS, listHosts, openSuite, runRow } from './row.ts'
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
@@ -44,6 +44,7 @@ function installPackages(packages: readonly string[], cpu: string | undefined): 
 
 function installMissing(hosts: readonly Host[]): void {
   const absent = hosts.filter((host) => host.find() === undefined)
+  for (const host of absent) host.fetch?.()
   for (const cpu of new Set(absent.map((host) => host.cpu))) {
     installPackages(absent.filter((host) => host.cpu === cpu).flatMap(({ npm = [] }) => npm), cpu)
   }
@@ -94,11 +95,12 @@ try {
 }
 const rows = hosts.flatMap((host) => done.get(host) ?? [])
 const seconds = (performance.now() - start) / 1000
-const run = { date: new Date().toISOString().slice(0, 10), digests: DIGESTS, rows, left, missing, seconds }
+const run = { date: new Date().toISOString().slice(0, 10), parts: EXPECTED_PARTS, rows, left, missing, seconds }
 mkdirSync(flags.out, { recursive: true })
 writeFileSync(join(flags.out, 'conformance.json'), `${JSON.stringify(run, null, 2)}\n`)
 writeFileSync(join(flags.out, 'conformance.html'), formatPage(run))
 console.log(formatMatrix(rows))
+for (const { text } of describeParts(run)) console.log(text)
 for (const { host, without } of left) console.log(`${host}, not run: ${without}`)
 for (const { host, install } of missing) console.log(`${host}: not here; needs ${install}`)
 const wrong = rows.filter(({ verdict }) => verdict === 'differs' || verdict === 'failed').length

@@ -24,7 +24,9 @@ export type Host = {
   debian?: readonly string[]
   /** Without JavaScript: it plays a tape of the kernel's cases. */
   tape?: boolean
-  /** In an emulator: begun first, so that the others fill the time. */
+  /** What brings it otherwise. */
+  fetch?(): void
+  /** Takes minutes: begun first, so that the others fill the time. */
   slow?: boolean
   /** Undefined where it is not there. */
   find(): Found | undefined

@@ -1,13 +1,14 @@
 /** What the suite prints, a JSON object a line, each behind a mark that no host prints itself. */
 import type { SuiteScore } from '../../runtime/conformance/suite.ts'
 import type { Failure } from '../../runtime/cases/tally.ts'
+import type { PartName } from './part.ts'
 
 const MARK = 'kerf-conform '
 
 /** `crash`: what the suite threw. */
 export type Message =
   | ({ kind: 'failure' } & Failure)
-  | ({ kind: 'score'; ms: number; part?: 'kernel' | 'kernel and models' | 'kernel, not large' } & SuiteScore)
+  | ({ kind: 'score'; ms: number; part?: PartName } & SuiteScore)
   | { kind: 'crash'; error: string }
 
 export function formatMessage(message: Message): string {

@@ -3,16 +3,12 @@ import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { nameCase } from '../../runtime/cases/case.ts'
-import { addDigest, createDigest } from '../../runtime/cases/digest.ts'
-import { CASES } from '../../runtime/cases/table.ts'
-import { STAGE_CASES } from '../../runtime/conformance/stages.ts'
 import { FOLDER, bundleSuite } from './bundle.ts'
 import { describeFailure } from './difference.ts'
 import type { Build, Found, Host, Suite } from './host.ts'
 import type { Row } from './matrix.ts'
+import { readParts } from './part.ts'
 import { readMessages } from './protocol.ts'
-import { readCases } from './published.ts'
 
 const BINARIES = fileURLToPath(new URL('../../dist', import.meta.url))
 
@@ -30,28 +26,8 @@ export async function openSuite(): Promise<Suite> {
   return { folder: FOLDER, binaries: BINARIES, scratch: mkdtempSync(join(tmpdir(), 'kerf-conform-')) }
 }
 
-/** What the published digests come to, of all cases or of a part. */
-function digestPublished(part: Row['part']): string {
-  const large = new Set(CASES.filter((it) => it.large).map(nameCase)), kernel = new Set(CASES.map(nameCase))
-  const models = new Set(STAGE_CASES.map(({ name }) => name))
-  const chosen = readCases().filter(({ case: name }) => {
-    if (part === 'all') return true
-    if (part === 'kernel and models') return kernel.has(name) || models.has(name)
-    return kernel.has(name) && (part === 'kernel' || !large.has(name))
-  })
-  const all = createDigest()
-  let words = 0
-  for (const digest of chosen.flatMap(({ expect }) => Object.values(expect))) {
-    addDigest(all, digest)
-    words += 2
-  }
-  return all.finish(4 * words)
-}
-
-export const DIGESTS: Record<Row['part'], string> = {
-  all: digestPublished('all'), kernel: digestPublished('kernel'), 'kernel and models': digestPublished('kernel and models'),
-  'kernel, not large': digestPublished('kernel, not large'),
-}
+/** What each part of the suite must come to. */
+export const EXPECTED_PARTS = readParts()
 
 export async function runRow(host: Host, { version, engine }: Found, build: Build, suite: Suite): Promise<Row> {
   const start = performance.now()
@@ -64,7 +40,7 @@ export async function runRow(host: Host, { version, engine }: Found, build: Buil
     if (!score) throw new Error('expected a score, got none')
     const { kind: _, part = 'all', ...counted } = score
     const first = messages.find((message) => message.kind === 'failure')
-    const right = score.cases > 0 && score.passed === score.cases && (build === 'fast' || score.digest === DIGESTS[part])
+    const right = score.cases > 0 && score.passed === score.cases && (build === 'fast' || score.digest === EXPECTED_PARTS[part].digest)
     const differs = first && await describeFailure(first)
     return { ...base, ...counted, part, verdict: right ? (build === 'fast' ? 'within tolerance' : 'equal') : 'differs', ...(differs && { differs }) }
   } catch (error) {

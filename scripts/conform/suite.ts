@@ -11,10 +11,11 @@ import type { Kernel, StartThread, ThreadJob } from '../../runtime/kernel/load.t
 import { openKernel, runThread } from '../../runtime/kernel/load.ts'
 import { formatMessage } from './protocol.ts'
 import type { Message } from './protocol.ts'
+import type { Published } from './script.ts'
 
 /** Put in by bundle.ts. */
 declare const EXPECTED: ExpectedDigests
-declare const VECTORS: { expectation: FrameVectors['expectation']; files: readonly { file: string; code: string | null; hex: string }[] }
+declare const VECTORS: Published['vectors']
 
 const bytesOf = (hex: string) => Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16))
 
@@ -58,7 +59,7 @@ async function run(options: RunOptions): Promise<void> {
   const start = options.now()
   try {
     const scored = await score(options, print)
-    print({ kind: 'score', ms: options.now() - start, ...scored })
+    print({ kind: 'score', part: options.build === 'fast' ? 'kernel and models' : 'all', ms: options.now() - start, ...scored })
   } catch (error) {
     print({ kind: 'crash', error: error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error) })
   }

@@ -7,7 +7,7 @@ const PROGRAM = 'duk'
 export const duktape: ScriptHost = {
   name: 'Duktape',
   installedBy: 'apt-get install duktape',
-  async find() {
+  find() {
     // Its command line has no flag for the version; a script's Duktape.version has: 20700 is 2.7.0.
     const told = askProgram(PROGRAM, ['-e', 'print(Duktape.version)'])
     const number = Number(/^\d{5}$/m.exec(told ?? '')?.[0])

@@ -17,7 +17,7 @@ const PROGRAM = join(FOLDER, 'node_modules', PACKAGE, FOLDERS[process.platform] 
 export const hermes: ScriptHost = {
   name: 'Hermes',
   installedBy: `npm install --prefix ${FOLDER} ${PACKAGE}@${VERSION}`,
-  async find() {
+  find() {
     const version = /release version: (\S+)/.exec(askProgram(PROGRAM, ['--version']) ?? '')?.[1]
     return version === undefined ? null : { version, run: (script) => runProgram(PROGRAM, ['-O'], script) }
   },

@@ -34,7 +34,7 @@ function hostOf(name: string, packageName: string, version: string, open: () => 
   return {
     name,
     installedBy: `npm ci (${packageName})`,
-    find: async (): Promise<FoundHost> => ({ version, run: (script) => run(open(), script) }),
+    find: (): FoundHost => ({ version, run: (script) => run(open(), script) }),
   }
 }
 

@@ -20,14 +20,14 @@ export type ScriptHost = {
   /** The command that installs it. */
   installedBy: string
   /** null where it is missing. */
-  find(): Promise<FoundHost | null>
+  find(): FoundHost | null
   /** Fetches it, for a host that no package manager of the system has. */
   install?(): void
 }
 
 /** The host, fetched first where nothing may be missing (KERF_REQUIRE_ALL=1). */
 export async function openHost(host: ScriptHost): Promise<FoundHost | null> {
-  const found = await host.find()
+  const found = host.find()
   if (found || !host.install || process.env.KERF_REQUIRE_ALL !== '1') return found
   host.install()
   return host.find()

@@ -26,6 +26,9 @@ const ROOMS: readonly (readonly string[])[] = [
 /** Holds what is shipped beside the code, and no code. */
 const STORE = 'bundled'
 
+/** Of scripts/, what its other folders may import. */
+const SHARED = 'engines'
+
 /** `export` of anything that outlives the types' erasure. */
 const VALUE = /(?<![\w$.])export(?:\s+(?!(?:type|interface)\b)\w+(?:\s+[\w$]+)?|\s*[{*])/g
 
@@ -59,7 +62,7 @@ function expectedBy({ file, target }: Edge): string | undefined {
     return from === to || !placed || rowOf(to) < rowOf(from) ? undefined : `${from} not to import ${to}`
   }
   const [script, other] = [file, target ?? ''].map((path) => /^scripts\/(\w+)\//.exec(path)?.[1])
-  return script === undefined || other === undefined || script === other ? undefined : `scripts/${script} not to import scripts/${other}`
+  return script === undefined || other === undefined || script === other || other === SHARED ? undefined : `scripts/${script} not to import scripts/${other}`
 }
 
 function checkHost(file: string, { bare }: Masked): Violation[] {

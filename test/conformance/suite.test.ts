@@ -1,8 +1,5 @@
 /** What is published is what the kernel gives; the suite's own parts bite. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { runInNewContext } from 'node:vm'
+import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runCase } from '../../runtime/cases/arena.ts'
@@ -15,9 +12,7 @@ import type { SuiteOptions } from '../../runtime/conformance/suite.ts'
 import { draw, mix, read } from '../../runtime/cases/source.ts'
 import { createTally } from '../../runtime/cases/tally.ts'
 import type { Failure, Finding } from '../../runtime/cases/tally.ts'
-import { PAGE_BYTES, TILES, createMemory, instantiate, loadKernel } from '../../runtime/kernel/load.ts'
-import { bundleSuite } from '../../scripts/conform/bundle.ts'
-import { readMessages } from '../../scripts/conform/protocol.ts'
+import { loadKernel } from '../../runtime/kernel/load.ts'
 import { buildCases } from '../../scripts/conform/publish.ts'
 import { CASES_FILE, readExpected, readVectors } from '../../scripts/conform/published.ts'
 import { openArena } from '../kernel/arena.ts'
@@ -92,21 +87,6 @@ test('inputs are what the page says', () => {
   const [first] = read(draw(3, 'x', 2, 0.5))
   assert.is(first, Math.fround(first))
   assert.is(new Set(CASES.map(nameCase)).size, CASES.length)
-})
-
-test('the core is one script in ES2015 that waits for nothing', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'kerf-core-'))
-  await bundleSuite(folder)
-  const script = readFileSync(join(folder, 'core.js'), 'utf8')
-  rmSync(folder, { recursive: true, force: true })
-  assert.not.match(script, /\basync\b|\bawait\b|\bPromise\b|\bBigInt\b|\*\*[^/]|\?\?|\?\.[a-z[(]/)
-  const { run, memoryBytes } = runInNewContext(`${script}; kerfConformCore`) as typeof import('../../scripts/conform/core.ts')
-  const { module, exports } = await openKernelBuild('scalar')
-  const memory = createMemory(Math.ceil(memoryBytes(exports, false) / PAGE_BYTES), false)
-  const lines: string[] = []
-  run(await instantiate(module, memory, TILES[0]), memory.buffer as ArrayBuffer, (line) => { lines.push(line) }, () => 0, false)
-  const [score] = readMessages(lines)
-  assert.ok(score.kind === 'score' && score.passed === score.cases && score.cases > 1200)
 })
 
 test('a case that is not published, a tensor too many and one too few fail', () => {

@@ -9,6 +9,7 @@ import { describeFailure, nameElement } from '../../scripts/conform/difference.t
 import type { Host } from '../../scripts/conform/host.ts'
 import { formatMatrix, formatPage } from '../../scripts/conform/matrix.ts'
 import type { Row, Run } from '../../scripts/conform/matrix.ts'
+import { readParts } from '../../scripts/conform/part.ts'
 import { formatMessage, readMessages } from '../../scripts/conform/protocol.ts'
 import { HOSTS as NODES } from '../../scripts/conform/hosts/node.ts'
 
@@ -33,7 +34,7 @@ test('this Node gives the published bits; a host that is not here is named with 
   assert.is(status, 0, stdout)
   const [row] = run.rows.filter(({ host }) => host === `Node ${major}`)
   assert.is(row.verdict, 'equal')
-  assert.is(row.digest, run.digests.all)
+  assert.is(row.digest, run.parts.all.digest)
   assert.ok(row.passed === row.cases && row.cases > 1300)
   assert.ok(run.missing.some(({ host, install }) => host === 'Deno' && install === 'npm package deno'))
   assert.match(stdout, /^Deno: not here; needs npm package deno$/m)
@@ -83,8 +84,8 @@ test('the matrix shows what fuses, what differs and what failed', () => {
   assert.match(text, /within tolerance \(1\.0e-6, models 2\.0e-3\), fuses/)
   assert.match(text, /differs: add: <out>/)
   assert.match(text, /FAILED: hung/)
-  const digests = { all: 'd', kernel: 'k', 'kernel and models': 'm', 'kernel, not large': 'n' }
-  const page = formatPage({ date: 'today', digests, rows, left: [], missing: [{ host: 'Dial', install: 'a dial' }], seconds: 3 })
+  const parts = readParts()
+  const page = formatPage({ date: 'today', parts, rows, left: [], missing: [{ host: 'Dial', install: 'a dial' }], seconds: 3 })
   assert.match(page, /differs: add: &#60;out&#62;/)
   assert.match(page, /<td>Dial<\/td><td colspan="7">missing: a dial<\/td>/)
 })

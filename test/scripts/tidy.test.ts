@@ -136,7 +136,10 @@ test('rooms: host/ holds types alone', () => {
 test('folders of scripts/ know what stands beside them, not each other', () => {
   assert.equal(importing('scripts/peers/a.ts', 'scripts/base/b.ts'), ['scripts/peers/a.ts:2: room'])
   assert.equal(importing('scripts/tidy/a.ts', 'scripts/peers/b.ts'), ['scripts/tidy/a.ts:2: room'])
-  const kept = [['peers/a.ts', 'b.ts'], ['a.ts', 'peers/b.ts'], ['peers/a.ts', 'peers/b.ts'], ['base/c/a.ts', 'base/b.ts']]
+  assert.equal(importing('scripts/engines/a.ts', 'scripts/peers/b.ts'), ['scripts/engines/a.ts:2: room'])
+  const kept = [
+    ['peers/a.ts', 'b.ts'], ['a.ts', 'peers/b.ts'], ['peers/a.ts', 'peers/b.ts'], ['base/c/a.ts', 'base/b.ts'], ['peers/a.ts', 'engines/b.ts'],
+  ]
   for (const [file, target] of kept) assert.equal(importing(`scripts/${file}`, `scripts/${target}`), [], `${file} ${target}`)
   assert.equal(importing('test/a/a.ts', 'scripts/base/b.ts'), [])
 })
