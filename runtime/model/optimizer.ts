@@ -9,10 +9,11 @@
  */
 import type { KernelExports } from '../kernel/abi.ts'
 import { adamw } from '../kernel/calls.ts'
+import type { Layout } from './layout.ts'
 
-/** Hyperparameters (defaults: design, section 7). */
-export type Optimizer = { learningRate: number; beta1: number; beta2: number; eps: number; weightDecay: number }
-export const ADAMW: Optimizer = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }
+/** Hyperparameters (defaults: design, section 7). `gradientNorm`: see `clipGradients`. */
+export type Optimizer = { learningRate: number; beta1: number; beta2: number; eps: number; weightDecay: number; gradientNorm: number }
+export const ADAMW: Optimizer = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, gradientNorm: Infinity }
 
 /** b1^t and b2^t. */
 export type Powers = { power1: number; power2: number }
@@ -36,6 +37,30 @@ export function stepAdamw(kernel: KernelExports, optimizer: Optimizer, before: P
     step: learningRate / (1 - power1), correction: Math.sqrt(1 - power2), eps,
   })
   return { power1, power2 }
+}
+
+/** Squares of what a gradient of f32 holds overflow; this factor is exact. */
+const SHRINK = 1 / 2 ** 64
+
+/**
+ * Scales a gradient [count] at `address` down to a norm of `most`. By block and not over the whole model: a device has its own blocks'
+ * gradients alone, and any cut must give the same bits.
+ */
+function clipGradient(kernel: KernelExports, address: number, count: number, most: number): void {
+  let norm = Math.sqrt(kernel.dotRow(address, address, count))
+  if (norm === Infinity) {
+    kernel.scale(address, address, SHRINK, count)
+    norm = Math.sqrt(kernel.dotRow(address, address, count))
+    kernel.scale(address, address, most / norm, count)
+  } else if (norm > most) kernel.scale(address, address, most / norm, count)
+}
+
+/** Clips the gradients at `address`, as a set's layout from its element `first` on has them, block by block; the head is one too. */
+export function clipGradients(kernel: KernelExports, { entries, count }: Layout, address: number, first: number, most: number): void {
+  if (most === Infinity) return
+  const inside = entries.filter(({ offset }) => offset >= first)
+  const begins = inside.filter(({ block }, at) => block !== inside[at - 1]?.block).map(({ offset }) => offset)
+  begins.forEach((begin, at) => clipGradient(kernel, address + 4 * begin, (begins[at + 1] ?? count) - begin, most))
 }
 
 /** An adapter set with its optimiser: parameters and moments [P] and the powers of the betas. */

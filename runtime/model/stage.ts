@@ -16,7 +16,7 @@ import { countOf, prefixCount } from './layout.ts'
 import type { LinearKey } from './names.ts'
 import { LINEARS, blockName, widthOf } from './names.ts'
 import type { Optimizer, Powers, SetState } from './optimizer.ts'
-import { FRESH, stepAdamw } from './optimizer.ts'
+import { FRESH, clipGradients, stepAdamw } from './optimizer.ts'
 import type { PlacedTensor, StagePlan, StageSpec } from './plan.ts'
 import { planStage } from './plan.ts'
 import type { WeightTensor, Weights } from './weights.ts'
@@ -418,13 +418,18 @@ export class Stage {
     })
   }
 
-  /** One AdamW step of the selected set, from the block where forward began, or of every weight where all are trained. */
-  update(optimizer: Optimizer): void {
+  /**
+   * One AdamW step of the selected set, from the block where forward began, or of every weight where all are trained; `rate` is a
+   * factor on the learning rate. Clips gradients of a set alone.
+   */
+  update({ learningRate, ...others }: Optimizer, rate = 1): void {
+    const optimizer = { ...others, learningRate: learningRate * rate }
     if (this.spec.training === 'all') {
       this.weightsPowers = stepAdamw(this.kernel, optimizer, this.weightsPowers, this.plan.weights)
     } else {
       const { params, m, v, layout } = this.plan.sets[this.set]
       const first = prefixCount(layout, this.begin), at = 4 * first
+      clipGradients(this.kernel, layout, this.plan.setGrads, first, optimizer.gradientNorm)
       this.powers[this.set] = stepAdamw(this.kernel, optimizer, this.powers[this.set],
         { params: params + at, m: m + at, v: v + at, grads: this.plan.setGrads + at, count: layout.count - first })
     }

@@ -24,6 +24,7 @@ import type { StageOptions } from '../model/plan.ts'
 import type { Contract } from '../split/contract.ts'
 import { optimizerOf, parseContract } from '../split/contract.ts'
 import { openStageHalf } from '../split/half.stage.ts'
+import type { RateSchedule } from '../split/rate.ts'
 import type { SchedulerName } from '../split/schedule.ts'
 import { SCHEDULER_DEFAULT, SCHEDULER_STATIC } from '../split/schedule.ts'
 import type { SchemeName } from '../split/scheme.ts'
@@ -75,6 +76,11 @@ export type RunSettings = {
   checkpointEvery?: number
   /** 1e-3 unless given. */
   learningRate?: number
+  /** How the rate goes on; 'constant' unless given. And steps that it rises before; 0 unless given. */
+  schedule?: RateSchedule
+  warmup?: number
+  /** The norm of each block's gradient at most, and of the head's; none unless given. */
+  gradientNorm?: number
   /** 0 unless given. */
   weightDecay?: number
   /** Of activations and gradients on the wire; 'f32' unless given. */

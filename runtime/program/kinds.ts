@@ -32,15 +32,16 @@ export function integer(min: number, max = INTEGER_MAX): Kind<number> {
   }
 }
 
-/** A finite number above a bound, or from it on. */
-export function number(bound: { above: number } | { atLeast: number }): Kind<number> {
+/** A finite number above a bound, or from it on, and below another where there is one. */
+export function number(bound: ({ above: number } | { atLeast: number }) & { below?: number }): Kind<number> {
   const inclusive = 'atLeast' in bound
   const min = inclusive ? bound.atLeast : bound.above
   return {
     parse: parseNumber,
     check(value, field, got) {
-      const fits = Number.isFinite(value) && (inclusive ? value >= min : value > min)
-      return fits ? value : refuse('flag-number', field, `a number ${inclusive ? 'of at least' : 'above'} ${min}`, got)
+      const fits = Number.isFinite(value) && (inclusive ? value >= min : value > min) && value < (bound.below ?? Infinity)
+      const limit = bound.below === undefined ? '' : ` and below ${bound.below}`
+      return fits ? value : refuse('flag-number', field, `a number ${inclusive ? 'of at least' : 'above'} ${min}${limit}`, got)
     },
   }
 }

@@ -39,7 +39,8 @@ import { readHead } from './trained.ts'
 /** Every setting of a run on the server's side, whatever the transport. */
 export const RUN_SETTINGS = [
   'model', ...KERNEL_SETTINGS, ...STAGE_SETTINGS, 'recompute', 'data', 'val', 'labels', 'clients', 'cuts', 'partition', 'scheduler', 'rank', 'alpha',
-  'targets', 'batch', 'lr', 'weightDecay', 'maxLength', 'truncate', 'interval', 'steps', 'epochs', 'codec', 'seed', 'noShuffle', 'adapter', 'evalEvery',
+  'targets', 'batch', 'lr', 'lrSchedule', 'warmup', 'maxGradNorm', 'weightDecay',
+  'maxLength', 'truncate', 'interval', 'steps', 'epochs', 'codec', 'seed', 'noShuffle', 'adapter', 'evalEvery',
   'checkpointEvery', 'keepCheckpoints', 'average', 'clip', 'patience', 'deadlineSeconds', 'out', 'resume', 'json',
 ] as const
 
@@ -180,6 +181,14 @@ function nameRows(
   return { labels, lines: [line] }
 }
 
+/** What a contract need not name where it is as usual. */
+function makeRecipe(
+  { lrSchedule: schedule, warmup, maxGradNorm: gradientNorm }: Pick<RunSettings, 'lrSchedule' | 'warmup' | 'maxGradNorm'>, steps: number,
+): Pick<Contract, 'schedule' | 'warmup' | 'gradientNorm'> {
+  const warm = Math.floor(warmup * steps)
+  return { ...(schedule !== 'constant' && { schedule }), ...(warm > 0 && { warmup: warm }), ...(gradientNorm !== undefined && { gradientNorm }) }
+}
+
 /** The contract of one scheme. `central` holds all data in one client and takes as many samples as all devices together. */
 export function makeContract(
   { settings, model, base, labels, train, adapter }: Prepared, scheme: SchemeName, checkpointEvery: number,
@@ -198,7 +207,7 @@ export function makeContract(
   return {
     scheme, seed: settings.seed, steps: perDevice * together, interval: settings.interval * together,
     checkpointEvery, batch, maxLength: limitLength(settings.maxLength, model), truncate: settings.truncate, shuffle: !settings.noShuffle,
-    learningRate: settings.lr, weightDecay: settings.weightDecay, codec: settings.codec,
+    learningRate: settings.lr, ...makeRecipe(settings, perDevice * together), weightDecay: settings.weightDecay, codec: settings.codec,
     adapter, labels, cuts: clientCuts(scheme, fitCuts(settings, clients, layers), layers),
     partition: settings.partition, fingerprint: model.fingerprint, tokenizer: base.tokenizer, weights: base.weights,
   }

@@ -10,6 +10,7 @@ import { THREADS_MAX } from '../model/plan.ts'
 import { PRESETS } from '../bench/presets.ts'
 import { AGGREGATES, AGGREGATE_DEFAULT } from '../federation/aggregate.ts'
 import { CLIP_DEFAULT } from '../federation/clip.ts'
+import { RATE_SCHEDULES } from '../split/rate.ts'
 import { SCHEDULERS, SCHEDULER_DEFAULT } from '../split/schedule.ts'
 import type { SchemeName } from '../split/scheme.ts'
 import { SCHEME_DEFAULT, SCHEME_NAMES, schemeOf } from '../split/scheme.ts'
@@ -85,6 +86,16 @@ export const SETTINGS = {
 
   batch: { ...integer(1, 4096), value: 'B', default: '16', help: 'samples of one step', kept: 'batch' },
   lr: { ...number({ above: 0 }), value: 'RATE', default: '1e-3', help: 'learning rate', kept: 'learningRate' },
+  lrSchedule: {
+    ...choice(RATE_SCHEDULES), value: 'NAME', default: 'constant', kept: 'schedule', help: `how the learning rate goes on: ${RATE_SCHEDULES.join(', ')}`,
+  },
+  warmup: {
+    ...number({ atLeast: 0, below: 1 }), value: 'SHARE', default: '0', kept: 'warmup', help: 'share of the steps in which the learning rate rises',
+  },
+  maxGradNorm: {
+    ...number({ above: 0 }), value: 'NORM', kept: 'gradientNorm',
+    help: "norm of each block's gradient at most, and of the head's; by block, so that every cut gives the same bits",
+  },
   weightDecay: { ...number({ atLeast: 0 }), value: 'RATE', default: '0', help: "AdamW's weight decay", kept: 'weightDecay' },
   interval: { ...integer(1), value: 'I', default: '10', help: 'rounds between two aggregations', kept: 'interval' },
   steps: { ...integer(1), value: 'N', help: 'steps of each device', kept: 'steps' },

@@ -18,6 +18,8 @@ import type { Codec } from '../wire/codec.ts'
 import { parseCodec, tensorExpectation } from '../wire/codec.ts'
 import type { TensorExpectation } from '../wire/expectation.ts'
 import { DTYPE_BYTES } from '../wire/safetensors.ts'
+import type { RateSchedule } from './rate.ts'
+import { RATE_SCHEDULES } from './rate.ts'
 import type { SchemeName } from './scheme.ts'
 import { SCHEME_NAMES } from './scheme.ts'
 
@@ -35,6 +37,11 @@ export type Contract = {
   truncate: boolean
   shuffle: boolean
   learningRate: number
+  /** How the rate goes on from there (rate.ts), and steps that it rises before; `constant` and 0 unless told. */
+  schedule?: RateSchedule
+  warmup?: number
+  /** The norm of each block's gradient, and of the head's, at most; none unless told. */
+  gradientNorm?: number
   weightDecay: number
   codec: Codec
   adapter: AdapterConfig
@@ -97,6 +104,14 @@ export function parseContract(text: string): Contract {
   for (const name of SWITCHES) if (typeof fields[name] !== 'boolean') refuse('contract', `contract.${name}`, 'true or false', fields[name])
   checkRate(fields.learningRate, 'contract.learningRate', (rate) => rate > 0)
   checkRate(fields.weightDecay, 'contract.weightDecay', (rate) => rate >= 0)
+  if (fields.schedule !== undefined && !RATE_SCHEDULES.includes(value.schedule!)) {
+    refuse('contract', 'contract.schedule', RATE_SCHEDULES.join(', '), value.schedule)
+  }
+  if (fields.warmup !== undefined) {
+    checkInteger(fields.warmup, 'contract.warmup', 0)
+    if (value.warmup! >= value.steps) refuse('contract', 'contract.warmup', `less than the ${value.steps} steps`, value.warmup)
+  }
+  if (fields.gradientNorm !== undefined) checkRate(fields.gradientNorm, 'contract.gradientNorm', (norm) => norm > 0)
   if (!SCHEME_NAMES.includes(value.scheme)) refuse('contract', 'contract.scheme', SCHEME_NAMES.join(', '), value.scheme)
   parseCodec(value.codec, 'contract.codec')
   parsePartition(asText(fields.partition, 'contract.partition'), 'contract.partition')
@@ -136,8 +151,10 @@ export function parseObject<T extends object>(text: string, code: string, field:
 }
 
 /** What both halves learn by. */
-export function optimizerOf({ learningRate, weightDecay }: Pick<Contract, 'learningRate' | 'weightDecay'>): Optimizer {
-  return { ...ADAMW, learningRate, weightDecay }
+export function optimizerOf(
+  { learningRate, weightDecay, gradientNorm = Infinity }: Pick<Contract, 'learningRate' | 'weightDecay' | 'gradientNorm'>,
+): Optimizer {
+  return { ...ADAMW, learningRate, weightDecay, gradientNorm }
 }
 
 /** The part of the adapters that a device with `cut` blocks holds. */

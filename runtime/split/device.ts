@@ -28,6 +28,7 @@ import type { Link } from '../host/network.ts'
 import type { Prover } from './proof.ts'
 import { NONCE_BYTES } from './proof.ts'
 import { schemeOf } from './scheme.ts'
+import { rateAt } from './rate.ts'
 import type { Share } from './share.ts'
 import { batchSize, deviceSpec } from './spec.ts'
 import { isStateDue, stateFrom, stateMessage } from './state.ts'
@@ -170,7 +171,7 @@ class Device {
 
   private async trainWhole(batch: LabelledBatch): Promise<boolean> {
     await this.forward(batch)
-    const { loss } = await this.finish({ labels: batch.labels })
+    const { loss } = await this.finish({ labels: batch.labels, rate: rateAt(this.contract, this.step) })
     this.channel.send('report', { round: this.step, step: this.step, metadata: { loss: String(loss) } })
     // The answer is the credit for the next step, as a gradient is where the model is split.
     return (await this.waitFor({ report: [] }, this.step)) !== null
@@ -188,7 +189,9 @@ class Device {
     })
     const answer = await this.waitFor({ gradient: gradientExpectation(contract, N, width) }, step)
     if (!answer) return false
-    const { end } = await this.finish({ gradient: decodeTensor(contract.codec, 'gradient', answer.tensors, N, width) })
+    const { end } = await this.finish({
+      gradient: decodeTensor(contract.codec, 'gradient', answer.tensors, N, width), rate: rateAt(contract, step),
+    })
     if (end !== 'updated') refuse('step-finite', 'gradient', 'values of which all gradients are finite', `a step that ends in ${end}`)
     return true
   }

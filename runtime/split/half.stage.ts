@@ -18,13 +18,13 @@ function hasFiniteGradients({ kernel, plan }: Stage, set: number, dInput: Float3
 /** Loss, backward, and the update where all is finite. Refuses `half-finish` for labels or a gradient where the other is needed. */
 function finishStep(stage: Stage, set: number, input: FinishInput, optimizer: Optimizer): Omit<FinishOutput, 'beginMs' | 'endMs'> {
   const { head } = stage.plan
-  if ('labels' in input !== head) refuse('half-finish', 'half.finish', head ? 'labels' : 'a gradient', Object.keys(input).join(', '))
+  if ('labels' in input !== head) refuse('half-finish', 'half.finish', head ? 'labels' : 'a gradient', 'labels' in input ? 'labels' : 'gradient')
   const loss = 'labels' in input ? stage.loss(input.labels) : null
   stage.clearGradients()
   const gradient = stage.backwardView('gradient' in input ? input.gradient : undefined)
   const finite = Number.isFinite(loss ?? 0) && hasFiniteGradients(stage, set, gradient)
   if (!finite) return unfinished('overflow', stage)
-  stage.update(optimizer)
+  stage.update(optimizer, input.rate)
   return { end: 'updated', loss, gradient }
 }
 

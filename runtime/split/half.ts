@@ -23,8 +23,8 @@ export type WorkSpan = { beginMs: number; endMs: number }
  */
 export type ForwardOutput = WorkSpan & { activation: Float32Array | null }
 
-/** labels [S] where the half ends in the loss, else the gradient [N, C] of its activation. */
-export type FinishInput = { labels: Int32Array } | { gradient: Float32Array }
+/** labels [S] where the half ends in the loss, else the gradient [N, C] of its activation. `rate`: a factor on the learning rate, 1 unless given. */
+export type FinishInput = ({ labels: Int32Array } | { gradient: Float32Array }) & { rate?: number }
 
 /**
  * What became of a step:

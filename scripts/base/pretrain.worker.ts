@@ -75,7 +75,7 @@ for (let step = job.resume?.step ?? 0; step < options.steps; step++) {
   gradient.set(shared[0])
   for (let other = 1; other < shards; other++) for (let i = 0; i < gradient.length; i++) gradient[i] += shared[other][i]
   for (let i = 0; i < gradient.length; i++) gradient[i] /= shards
-  stage.update({ learningRate: learningRateAt(step, options), ...BETAS, eps: 1e-6, weightDecay: 0.01 })
+  stage.update({ learningRate: learningRateAt(step, options), ...BETAS, eps: 1e-6, weightDecay: 0.01, gradientNorm: Infinity })
   meet()
   if (shard === 0) {
     port.postMessage({ event: 'step', step: step + 1, loss })

@@ -36,7 +36,8 @@ type Values = Readonly<Record<string, string | number | boolean>>
 const OTHER = {
   scheme: 'sfl', model: '/wider', profile: 'fast', build: 'scalar', tile: '6x8', threads: 2, dtype: 'int8', recompute: true, memory: '1GB',
   data: '/other.txt', val: '/other.txt', labels: 'joy,fear,anger', clients: 2, cuts: '1,2,2', partition: 'iid', scheduler: 'fifo', rank: 4, alpha: 3,
-  targets: 'all', batch: 5, lr: 0.02, weightDecay: 0.1, maxLength: 31, truncate: true, interval: 4, steps: 9, epochs: 3, codec: 'f16', seed: 2,
+  targets: 'all', batch: 5, lr: 0.02, lrSchedule: 'cosine', warmup: 0.5,
+  maxGradNorm: 0.01, weightDecay: 0.1, maxLength: 31, truncate: true, interval: 4, steps: 9, epochs: 3, codec: 'f16', seed: 2,
   noShuffle: true, adapter: '/start', evalEvery: 1, checkpointEvery: 2, keepCheckpoints: 3, average: 'median',
   clip: 1, patience: 9, deadlineSeconds: 5, out: '/elsewhere', resume: false, json: true,
 } as const satisfies Record<Name, string | number | boolean>

@@ -12,6 +12,7 @@ import type { TensorInput } from '../../wire/safetensors.ts'
 import type { ActivationBatch } from '../activation.ts'
 import type { Contract } from '../contract.ts'
 import type { Candidate, Scheduler } from '../schedule.ts'
+import { rateAt } from '../rate.ts'
 import { schemeOf } from '../scheme.ts'
 import type { Signal } from '../signal.ts'
 import { stateMessage } from '../state.ts'
@@ -267,7 +268,7 @@ export class ServingLoop {
     const { half, set } = states.places[member.client]!
     const { epoch } = member.seat
     const { beginMs, endMs: forwardMs } = await half.forward({ set, begin: member.cut, ...batch })
-    const { end, loss, gradient, beginMs: finishMs, endMs } = await half.finish({ labels })
+    const { end, loss, gradient, beginMs: finishMs, endMs } = await half.finish({ labels, rate: rateAt(contract, step) })
     this.account(member, step, { beginMs, endMs }, forwardMs - beginMs + endMs - finishMs)
     // A device that came back in the meantime begins again from an earlier state.
     if (member.seat.epoch !== epoch) return
