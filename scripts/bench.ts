@@ -3,13 +3,13 @@
  *
  *   npm run build && npm run bench [-- --json]
  *
- * Each sample comes from a fresh Node process, builds in turn, because V8 keeps what it compiled once. Milliseconds,
+ * Each sample comes from a fresh process, builds in turn, because V8 keeps what it compiled once. Milliseconds,
  * medians of 7:
  *   compile   WebAssembly.compile of the binary, and an instance on one page
  *   open      instantiation, and the bundled base read from disk, widened to f32 and checked
  *   first     one text of about 20 tokens through all blocks; V8 may still compile functions on their first call
  *   warm      the same text again: the median of 21 runs
- *   process   `kerf infer` on that text, from the start of Node to its exit
+ *   process   `kerf infer` on that text, from the start of the runtime to its exit
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -28,6 +28,7 @@ import { loadKernel } from '../runtime/kernel/load.ts'
 import { layoutOf } from '../runtime/model/layout.ts'
 import type { AdapterConfig } from '../runtime/model/peft.ts'
 import { createHost, findAsset } from '../targets/node/host.ts'
+import { RUNTIME_TITLE } from './runtime.ts'
 import { modelDirectory, openModel, openTokenizer, writeAdapter } from '../runtime/program/model.ts'
 
 const { files } = createHost()
@@ -98,7 +99,7 @@ async function collectSamples(): Promise<Record<string, Sample[]>> {
 }
 
 async function bench(json: boolean): Promise<void> {
-  const machine = `${cpus()[0].model.trim()}, ${cpus().length} cores, ${process.platform} ${process.arch}, Node ${process.versions.node}`
+  const machine = `${cpus()[0].model.trim()}, ${cpus().length} cores, ${process.platform} ${process.arch}, ${RUNTIME_TITLE}`
   const commit = describeCommit()
   const sizes = BUILDS.map((build) => {
     const bytes = readFileSync(findAsset(`kerf.${build}.wasm`))

@@ -44,8 +44,6 @@ const outside: Plugin = {
       const file = resolve(resolveDir, path)
       return GLOBALS.includes(file) ? { path: file, external: true } : undefined
     })
-    // Reads tables of texts, which no such script does; it says of itself that it may not be left out.
-    onResolve({ filter: /^csv-parse\b/ }, ({ path }) => ({ path, external: true, sideEffects: false }))
   },
 }
 

@@ -9,7 +9,7 @@
  * out of an operation may differ, as it does between processors.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,8 +22,11 @@ const BINARYEN = join(dirname(fileURLToPath(import.meta.resolve('binaryen'))), '
 const FEATURES = ['--enable-bulk-memory-opt', '--enable-nontrapping-float-to-int']
 const LOWERINGS = ['--llvm-nontrapping-fptoint-lowering', '--llvm-memory-copy-fill-lowering']
 
-function runBinaryen(tool: string, args: readonly string[]): void {
-  const { status, stderr, error } = spawnSync(process.execPath, [join(BINARYEN, tool), ...args], {
+function runBinaryen(folder: string, tool: string, args: readonly string[]): void {
+  // A script without an ending is a module to Deno.
+  const script = join(folder, `${tool}.cjs`)
+  copyFileSync(join(BINARYEN, tool), script)
+  const { status, stderr, error } = spawnSync(process.execPath, [script, ...args], {
     encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'],
   })
   if (status !== 0) throw new Error(`${tool}: ${error?.message ?? stderr.slice(0, 400)}`)
@@ -34,8 +37,8 @@ function translate(binary: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'kerf-'))
   try {
     const lowered = join(folder, 'lowered.wasm'), script = join(folder, 'kernel.js')
-    runBinaryen('wasm-opt', [binary, ...FEATURES, ...LOWERINGS, '-o', lowered])
-    runBinaryen('wasm2js', [lowered, '-O3', '-o', script])
+    runBinaryen(folder, 'wasm-opt', [binary, ...FEATURES, ...LOWERINGS, '-o', lowered])
+    runBinaryen(folder, 'wasm2js', [lowered, '-O3', '-o', script])
     return readFileSync(script, 'utf8')
   } finally {
     rmSync(folder, { recursive: true })

@@ -10,13 +10,13 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { scriptArgs } from './runtime.ts'
 import { readCounts } from './test.count.ts'
 import type { Counts } from './test.count.ts'
 
 const AT_ONCE = 2
 /** A file that hangs must not hang a machine that nobody watches. */
 const FILE_TIMEOUT_MS = 20 * 60 * 1000
-const TYPESCRIPT = ['--import', 'tsx']
 
 type Job = { name: string; args: readonly string[]; count: (output: string, exitCode: number | null) => Counts }
 
@@ -33,15 +33,15 @@ function countTests(output: string, exitCode: number | null): Counts {
   return readCounts(output, exitCode, requireAll)
 }
 
-const BUILD: Job = { name: 'build', args: [...TYPESCRIPT, 'scripts/build.ts'], count: countCheck }
+const BUILD: Job = { name: 'build', args: scriptArgs('scripts/build.ts'), count: countCheck }
 const CHECKS: readonly Job[] = [
   { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'], count: countCheck },
-  { name: 'tidy', args: [...TYPESCRIPT, 'scripts/tidy/tidy.ts'], count: countCheck },
+  { name: 'tidy', args: scriptArgs('scripts/tidy/tidy.ts'), count: countCheck },
 ]
 
 function findTests(): Job[] {
   const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts'))
-  return files.sort().map((file) => ({ name: `test/${file}`, args: [...TYPESCRIPT, `test/${file}`], count: countTests }))
+  return files.sort().map((file) => ({ name: `test/${file}`, args: scriptArgs(`test/${file}`), count: countTests }))
 }
 
 /** Ends a child and all that it started: each child leads a process group. */

@@ -6,13 +6,13 @@ import { TILES, loadKernel } from '../runtime/kernel/load.ts'
 
 const asset = (name: string) => new URL(`../dist/${name}`, import.meta.url)
 
-/** Every thread that was started. */
-export const workers: Worker[] = []
+/** For every thread that was started, its end. */
+export const ends: Promise<unknown>[] = []
 
 const start: StartThread = (job) => new Promise((resolve, reject) => {
   // Without the loader that this process reads TypeScript with: it takes longer than the thread's work.
   const worker = new Worker(asset('thread.js'), { workerData: job, execArgv: [] })
-  workers.push(worker)
+  ends.push(new Promise((ended) => { worker.once('exit', ended) }))
   worker.once('message', () => resolve())
   worker.once('error', reject)
 })

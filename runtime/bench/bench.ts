@@ -1,6 +1,6 @@
 /** All that `kerf bench` measures, in order: the peak, whole steps, the step's parts, operations alone, the peak again. */
 import type { TileRate } from '../kernel/calibrate.ts'
-import { calibrate } from '../kernel/calibrate.ts'
+import { calibrate, nextTick } from '../kernel/calibrate.ts'
 import type { Kernel } from '../kernel/load.ts'
 import { layoutOf } from '../model/layout.ts'
 import type { Stage } from '../model/stage.ts'
@@ -156,7 +156,8 @@ function describeKernel({ kernel: { build, tile }, kernelBytes: bytes, shape: { 
  * over 4 GiB, `bench-clock` for a clock that stands still, `kernel.tile` where a tile multiplies wrongly.
  */
 export async function runBench(input: BenchInput): Promise<DeviceProfile> {
-  const { host, shape, quick } = input
+  const { host, shape, quick, timer } = input
+  nextTick(timer.now, timer.now())
   const sizes = stepSizes(shape, quick ? QUICK_ROWS : STEP_ROWS)
   const largest = sizes[sizes.length - 1]
   const kernel = describeKernel(input)

@@ -54,7 +54,7 @@ async function openBench(module: WebAssembly.Module, tile: Tile, scratchBytes: n
 }
 
 /** The clock's next reading that is another than `from`. Refuses `bench-clock` for a clock that stands still. */
-function nextTick(clock: () => number, from: number): number {
+export function nextTick(clock: () => number, from: number): number {
   for (let reading = 0; reading < READINGS_MAX; reading++) {
     const now = clock()
     if (now !== from) return now

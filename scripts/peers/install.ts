@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
+import { scriptArgs } from '../runtime.ts'
 import { openTorch } from './torch.ts'
 
 export const FOLDER = 'build/peers'
@@ -105,7 +106,7 @@ async function openProgram(program: string, source: string, title: string): Prom
 
 /** Installs and bundles what `wanted` names; everything else is left out with that reason. */
 export async function install(wanted: ReadonlySet<Program>): Promise<Installed> {
-  execFileSync(process.execPath, ['--import', 'tsx', 'scripts/build.ts'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync(process.execPath, scriptArgs('scripts/build.ts'), { stdio: ['ignore', 'ignore', 'inherit'] })
   const torch = wanted.has('torch') ? openTorch() : { reason: 'not asked for' }
   const open = async (program: Program, make: () => Promise<Installed['programs'][Program]>) => (
     wanted.has(program) ? make() : { reason: 'not asked for' })

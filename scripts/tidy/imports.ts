@@ -6,7 +6,7 @@ import type { Masked } from './scan.ts'
 import type { Violation } from './violation.ts'
 
 /** The npm packages that run on every host, so that runtime/ may use them. */
-const RUNTIME_PACKAGES = ['@noble/curves', '@noble/hashes', 'csv-parse']
+const RUNTIME_PACKAGES = ['@noble/curves', '@noble/hashes']
 
 /** `target` is a path in the tree for a relative import, else undefined. */
 export type Edge = { file: string; line: number; specifier: string; target: string | undefined }

@@ -1,4 +1,5 @@
 /** A listening place of Node's: HTTP, TLS where it is asked for, and the WebSockets that come of it. */
+import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Socket as Connection } from 'node:net'
@@ -14,10 +15,23 @@ const STATUS = { 403: 'Forbidden', 404: 'Not Found' } as const
 
 const peerOf = ({ remoteAddress = '', remotePort = 0 }: Connection): Peer => ({ address: remoteAddress, port: remotePort })
 
+/** Deno takes any text for a certificate, and Bun until it listens; both would then refuse every device. */
+function checkCertificate(cert: string, key: string): void {
+  const refuse = (message: string) => { throw Object.assign(new Error(message), { code: 'ERR_TLS_CERT_KEY' }) }
+  let fits = false
+  try {
+    fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
+  } catch (error) {
+    refuse((error as Error).message)
+  }
+  if (!fits) refuse('the key of another certificate')
+}
+
 export const listen: Sockets['listen'] = async ({ host, port, frameBytesMax, tls }, visits) => {
   const sockets = new WebSocketServer({ noServer: true, ...SOCKET_OPTIONS, ...limitPieces(frameBytesMax) })
   const asked = tls?.ca === undefined ? {} : { ca: tls.ca, requestCert: true, rejectUnauthorized: true }
   const server = tls ? createSecureServer({ cert: tls.cert, key: tls.key, ...asked }) : createServer()
+  if (tls) checkCertificate(tls.cert!, tls.key!)
   server.on('request', ({ url }, response) => {
     response.writeHead(url === '/' ? UPGRADE_REQUIRED : 404, { Connection: 'close' }).end()
   })

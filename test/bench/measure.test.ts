@@ -1,9 +1,13 @@
 /** Warm-up, samples and median against a clock that each call moves by a known time. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { runBench } from '../../runtime/bench/bench.ts'
 import type { MeasureOptions, Timer } from '../../runtime/bench/measure.ts'
-import { measure, measureTogether, median } from '../../runtime/bench/measure.ts'
+import { QUICK, measure, measureTogether, median } from '../../runtime/bench/measure.ts'
+import { drawWeights, presetConfig } from '../../runtime/bench/presets.ts'
 import { KerfError } from '../../runtime/error.ts'
+import { openKernelBuild } from '../kernels.ts'
+import { refusalOf } from '../refusal.ts'
 
 const OPTIONS: MeasureOptions = { warmMs: 100, warmMsMax: 1000, sampleMs: 20, samples: 5, samplesMin: 2, budgetMs: 1e9 }
 
@@ -111,6 +115,17 @@ test('median of odd and even counts, unsorted', () => {
   assert.is(median([9, 1, 10]), 9)
   assert.is(median([4, 100, 2, 3]), 4)
   assert.is(median([5]), 5)
+})
+
+test('a whole bench refuses a clock that stands still before it computes anything', async () => {
+  const config = presetConfig('tiny')
+  const input = {
+    kernel: await openKernelBuild('simd'), kernelBytes: 1, host: { name: 'host', version: '0', machine: 'machine', memoryBytesMax: null },
+    timer: { now: () => 7, turn: async () => {} }, options: QUICK, name: 'BERT-tiny', weights: drawWeights(), quick: true,
+    shape: { config, labels: 2, adapter: { rank: 1, alpha: 1, targets: ['query'] }, cut: 1, batch: 1, length: 4 } as const,
+    on: () => assert.unreachable(),
+  }
+  assert.is((await refusalOf(runBench(input))).code, 'bench-clock')
 })
 
 test.run()

@@ -11,6 +11,7 @@ import type { Failure } from '../../runtime/cases/tally.ts'
 import { testKernel } from '../../runtime/cases/selftest.ts'
 import { instantiate, loadKernel, TILES } from '../../runtime/kernel/load.ts'
 import { describeFailure } from '../../scripts/conform/difference.ts'
+import { RUNTIME } from '../../scripts/runtime.ts'
 import { readExpected } from '../../scripts/conform/published.ts'
 import { binaryOf, missingRelaxed } from '../kernels.ts'
 import { skipTest } from '../skip.ts'
@@ -48,6 +49,8 @@ test('the fast build is no strict one, where this host fuses', async () => {
   const missing = missingRelaxed()
   if (missing !== undefined) return skipTest(missing)
   const failures = await findFailures(binaryOf('relaxed'))
+  // JavaScriptCore rounds between.
+  if (RUNTIME === 'bun') return assert.equal(failures, [])
   assert.match(await describeFailure(failures[0]), /^matmul .*: out\[\d+\]: expected .*, got /)
 })
 

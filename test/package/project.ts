@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { scriptArgs } from '../../scripts/runtime.ts'
 import { makeDirectory } from '../command.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -32,7 +33,7 @@ export type Project = { at: string; packed: readonly string[] }
 /** What lies in dist/ is packed as it is: the kernel's binaries are built before tests run, and other tests are reading them. */
 export function makeProject(): Project {
   const at = makeDirectory()
-  for (const script of ['embedded', 'package']) runProgram(process.execPath, ['--import', 'tsx', `scripts/${script}.ts`], ROOT)
+  for (const script of ['embedded', 'package']) runProgram(process.execPath, scriptArgs(`scripts/${script}.ts`), ROOT)
   const told = runProgram('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', at], ROOT)
   const [{ filename, files }] = JSON.parse(told) as [{ filename: string; files: { path: string }[] }]
   const project = join(at, 'project')

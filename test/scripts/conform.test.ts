@@ -12,6 +12,7 @@ import type { Row, Run } from '../../scripts/conform/matrix.ts'
 import { readParts } from '../../scripts/conform/part.ts'
 import { formatMessage, readMessages } from '../../scripts/conform/protocol.ts'
 import { HOSTS as NODES } from '../../scripts/conform/hosts/node.ts'
+import { scriptArgs } from '../../scripts/runtime.ts'
 
 const major = process.versions.node.split('.')[0]
 
@@ -19,7 +20,7 @@ const major = process.versions.node.split('.')[0]
 function conform(args: readonly string[], env: Record<string, string> = {}) {
   const out = mkdtempSync(join(tmpdir(), 'kerf-conform-test-'))
   try {
-    const { status, stdout } = spawnSync(process.execPath, ['--import', 'tsx', 'scripts/conform/conform.ts', '--out', out, ...args], {
+    const { status, stdout } = spawnSync(process.execPath, scriptArgs('scripts/conform/conform.ts', ['--out', out, ...args]), {
       encoding: 'utf8', env: { ...process.env, CI: '', KERF_HOSTS: `${out}/none/`, PATH: out, ...env },
     })
     return { status, stdout, run: JSON.parse(readFileSync(join(out, 'conformance.json'), 'utf8')) as Run }

@@ -17,6 +17,7 @@ import { compareRounds, findFastest, gigaflops, median, shareRounds } from '../.
 import { runCase } from '../../scripts/peers/rounds.ts'
 import { BEGIN, END, formatAbsences, formatTable, replaceTable } from '../../scripts/peers/table.ts'
 import type { Work } from '../../scripts/peers/work.ts'
+import { scriptArgs } from '../../scripts/runtime.ts'
 import { describeBlock, describeProduct } from '../../scripts/peers/work.ts'
 import { skipTest } from '../skip.ts'
 
@@ -77,7 +78,7 @@ test('the reference is what most agree on', () => {
 })
 
 test('Kerf computes what the definition says', () => {
-  const replies = ask(process.execPath, ['--import', 'tsx', 'scripts/peers/kerf.ts'], PRODUCTS.map(prepare))
+  const replies = ask(process.execPath, scriptArgs('scripts/peers/kerf.ts'), PRODUCTS.map(prepare))
   PRODUCTS.forEach((work, index) => assert.is(findDifference(replies[index].checks, { out: checkOutput(multiply(work)) }, 1e-5), undefined))
 })
 
@@ -85,7 +86,7 @@ test('PyTorch draws the same numbers and computes the same products, and the sam
   if (spawnSync(PYTHON, ['-c', 'import numpy, torch']).status !== 0) return skipTest(`${PYTHON} has no torch with numpy`)
   const works = [...PRODUCTS, RAGGED]
   const theirs = ask(PYTHON, ['scripts/peers/pytorch.py'], works.map(prepare))
-  const ours = ask(process.execPath, ['--import', 'tsx', 'scripts/peers/kerf.ts'], works.map(prepare))
+  const ours = ask(process.execPath, scriptArgs('scripts/peers/kerf.ts'), works.map(prepare))
   works.forEach((_, index) => assert.is(findDifference(theirs[index].checks, ours[index].checks, 1e-4), undefined))
   assert.is(Object.keys(ours[3].checks).length, 6)
 })

@@ -8,6 +8,7 @@ import { askBrowser, askHost } from '../../scripts/outside/simd.hosts.ts'
 import { runSuite, runSuites } from '../../scripts/outside/simd.runner.ts'
 import { readSteps } from '../../scripts/outside/simd.suite.ts'
 import { refusal, refusalOf } from '../refusal.ts'
+import { skipUnlessNode } from '../skip.ts'
 
 /** `add` (v128, v128) → v128 by f32x4.add, and `trap`, which is unreachable. */
 const MODULE = Uint8Array.of(
@@ -106,6 +107,7 @@ test('values that are none are refused', () => {
 })
 
 test('a host that gives no outcome is refused with what it said', async () => {
+  if (skipUnlessNode('-e before a script')) return
   const says = (code: string) => [process.execPath, '-e', code]
   assert.match(refusal(() => askHost(says('console.log(1)'), 'x')).message, /expected an outcome/)
   assert.match(refusal(() => askHost(says('throw new Error("lame")'), 'x')).message, /expected an outcome/)

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { scriptArgs } from '../../scripts/runtime.ts'
 import { collectEntries, createAttack, openBlocks } from '../../scripts/texts.attack.ts'
 import { formatRows, measureTexts } from '../../scripts/texts.ts'
 import type { Measurement } from '../../scripts/texts.ts'
@@ -57,7 +58,7 @@ test('the attack sees activations alone: noise names nothing', async () => {
 
 test('a server keeps a block: a cut behind the last one is refused', () => {
   const script = fileURLToPath(new URL('../../scripts/texts.ts', import.meta.url))
-  const { status, stderr } = spawnSync(process.execPath, ['--import', 'tsx', script, '--cut', '4'], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync(process.execPath, scriptArgs(script, ['--cut', '4']), { encoding: 'utf8' })
   assert.is(status, 2)
   assert.match(stderr, /--cut: expected a whole number of 1 … 3, got "4"/)
 })

@@ -9,7 +9,7 @@ import { describeViolation } from '../../scripts/tidy/violation.ts'
 
 const CLEAN: Readonly<Record<string, string>> = {
   'LICENSE': 'Apache License\n',
-  'package.json': '{ "dependencies": { "csv-parse": "1", "ws": "1" } }\n',
+  'package.json': '{ "dependencies": { "@noble/hashes": "1", "ws": "1" } }\n',
   'package-lock.json': '{}\n',
 }
 
@@ -46,7 +46,7 @@ test('imports: each folder keeps its side', () => {
   const files = { 'runtime/b.ts': '/** Head. */\n', 'targets/node/host.ts': '', 'targets/bun/host.ts': '', 'assembly/b.ts': '' }
   const broken = (file: string, specifier: string) => rulesBroken({ ...files, [file]: `/** Head. */\nimport { a } from '${specifier}'\n` })
   const kept: [string, string][] = [
-    ['assembly/a.ts', './b'], ['runtime/a.ts', './b.ts'], ['runtime/a.ts', 'csv-parse/sync'], ['runtime/wire/a.ts', '../b.ts'],
+    ['assembly/a.ts', './b'], ['runtime/a.ts', './b.ts'], ['runtime/a.ts', '@noble/hashes/sha2.js'], ['runtime/wire/a.ts', '../b.ts'],
     ['targets/node/a.ts', './host.ts'], ['targets/node/a.ts', '../../runtime/b.ts'], ['targets/node/a.ts', 'node:fs'],
     ['targets/node/a.ts', 'ws'], ['scripts/a.ts', '../targets/bun/host.ts'],
   ]

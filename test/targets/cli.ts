@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { programArgs } from '../../scripts/runtime.ts'
 import type { Outcome } from '../command.ts'
 import { makeDirectory } from '../command.ts'
 import { makeTinyData, makeTinyModel } from '../tiny.ts'
@@ -12,6 +13,9 @@ import { makeTinyData, makeTinyModel } from '../tiny.ts'
 process.env.XDG_CONFIG_HOME = makeDirectory()
 
 export const PROGRAM = fileURLToPath(new URL('../../dist/kerf.js', import.meta.url))
+/** `kerf` as a shell or another program starts it. */
+export const CALL: readonly string[] = [process.execPath, ...programArgs(PROGRAM)]
+export const SHELL_CALL = CALL.map((word) => `'${word}'`).join(' ')
 /** Generous: the machine may be busy. */
 const TIMEOUT_MS = 120_000
 const POLL_MS = 2
@@ -72,7 +76,10 @@ export function startProcess(command: string, args: readonly string[], cwd?: str
       if (!(await when(() => pattern.test(stderr)))) throw new Error(`stderr: expected ${pattern}, got\n${stderr}`)
       return stderr.match(pattern)!
     },
-    kill: (signal = 'SIGKILL') => { child.kill(signal) },
+    // Deno calls a child that it has sent a signal to ended by it, whatever its exit code.
+    kill(signal = 'SIGKILL') {
+      if (!over) process.kill(child.pid!, signal)
+    },
   }
 }
 

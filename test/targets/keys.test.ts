@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { scriptArgs } from '../../scripts/runtime.ts'
 import { killAtRandom } from '../../scripts/trouble/kills.ts'
 import { holdName } from '../../targets/node/hold.ts'
 import { makeTinyData } from '../tiny.ts'
@@ -94,9 +95,11 @@ test('a list of keys: a device reads its own from the refusal, joins once it is 
 
 /** A process that holds a name until it is killed. */
 async function holder(path: string) {
-  const program = `import { holdName } from ${JSON.stringify(new URL('../../targets/node/hold.ts', import.meta.url).href)}
-    console.log(await holdName(${JSON.stringify(path)})); setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const program = join(at, 'holder.mts')
+  writeFileSync(program, `import { holdName } from ${JSON.stringify(new URL('../../targets/node/hold.ts', import.meta.url).href)}
+    console.log(await holdName(${JSON.stringify(path)})); setInterval(() => {}, 1000)
+`)
+  const child = spawn(process.execPath, scriptArgs(program), { stdio: ['ignore', 'pipe', 'inherit'] })
   process.once('exit', () => child.kill('SIGKILL'))
   const [said] = await once(child.stdout, 'data') as [Buffer]
   return { child, held: String(said).trim() === 'true' }
@@ -107,16 +110,16 @@ test('a name is held by a living process, also by one that stands still, and by 
   const first = await holder(path)
   assert.ok(first.held)
   assert.not.ok(await holdName(path))
-  first.child.kill('SIGSTOP')
+  process.kill(first.child.pid!, 'SIGSTOP')
   assert.not.ok(await holdName(path))
   const second = await holder(path)
   assert.not.ok(second.held)
-  first.child.kill('SIGKILL')
+  process.kill(first.child.pid!, 'SIGKILL')
   await once(first.child, 'close')
   assert.ok(existsSync(path), 'a dead process leaves its socket')
   assert.ok(await holdName(path))
   assert.not.ok(await holdName(path))
-  second.child.kill('SIGKILL')
+  process.kill(second.child.pid!, 'SIGKILL')
   // Nothing else is left there, and a place that can hold no socket holds nobody off.
   assert.equal(readdirSync(at).filter((name) => name.startsWith('name.lock')), ['name.lock'])
   assert.ok(await holdName(join(at, 'no', 'such', 'place')))

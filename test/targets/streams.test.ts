@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runKerf } from '../command.ts'
 import type { Process } from './cli.ts'
-import { LABELS, PROGRAM, callKerf, checkpointFile, flagsOf, killAll, makeRoom, readResult, startKerf, startProcess } from './cli.ts'
+import { LABELS, SHELL_CALL, callKerf, checkpointFile, flagsOf, killAll, makeRoom, readResult, startKerf, startProcess } from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
 const BASE = { model, val, clients: 2, cuts: '1,3', steps: 60, interval: 10, batch: 4, lr: 0.01 }
@@ -16,8 +16,8 @@ type Values = Readonly<Record<string, string | number | boolean>>
 
 /** `kerf …words` with `flags`, and a pipe for --data. */
 function startPiped(words: readonly string[], flags: Values): Process {
-  const script = 'node=$1 program=$2 data=$3; shift 3; exec "$node" "$program" "$@" --data <(cat "$data")'
-  return startProcess('bash', ['-c', script, 'bash', process.execPath, PROGRAM, data, ...words, ...flagsOf(flags)])
+  const script = `data=$1; shift; exec ${SHELL_CALL} "$@" --data <(cat "$data")`
+  return startProcess('bash', ['-c', script, 'bash', data, ...words, ...flagsOf(flags)])
 }
 
 async function expectEnd(run: Process): Promise<void> {

@@ -12,7 +12,7 @@ import { Stage } from '../../runtime/model/stage.ts'
 import { makeDirectory, runKerf } from '../command.ts'
 import { openKernelBuild } from '../kernels.ts'
 import { adapter, config as small, makeWeights } from '../split/model.ts'
-import { openThreaded, workers } from '../threads.ts'
+import { ends, openThreaded } from '../threads.ts'
 import { makeTinyData, makeTinyModel } from '../tiny.ts'
 
 /** Matrices of more than one block of columns and of k, and rows enough for threads to come together. */
@@ -67,11 +67,8 @@ for (const [name, spec] of CASES) {
 }
 
 test('a dismissed team ends its threads', async () => {
-  await Promise.all(workers.map((worker) => new Promise<void>((resolve) => {
-    if (worker.threadId === -1) resolve()
-    else worker.once('exit', () => resolve())
-  })))
-  assert.ok(workers.length >= 9)
+  await Promise.all(ends)
+  assert.ok(ends.length >= 9)
 })
 
 test('threads without a shared build are refused', async () => {
