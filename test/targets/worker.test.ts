@@ -4,11 +4,13 @@ import * as assert from 'uvu/assert'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Outcome } from '../command.ts'
+import { skipUnlessNode } from '../skip.ts'
 import { PROGRAM, flagsOf, killAll, makeRoom, startKerf, startProcess } from './cli.ts'
 
 const { at, model, data, val } = makeRoom()
 const BASE = { model, data, val, scheme: 'sfl', clients: 2, cuts: '1,2', steps: 6, interval: 3, batch: 4, lr: 0.01 }
 const EXIT_CODE = 7
+const PRELOADED = 'a module that is loaded into every thread'
 
 test.after.each(killAll)
 
@@ -46,15 +48,18 @@ function expectLoss({ exitCode, stdout, stderr }: Outcome, who: string): void {
 
 for (const [method, count] of [['openHalf', 1], ['write', 1], ['forward', 1], ['finish', 3], ['read', 1], ['memory', 1]] as const) {
   test(`an executor that ends at call ${count} of ${method}`, async () => {
+    if (skipUnlessNode(PRELOADED)) return
     expectLoss(await runDying(method, count, ['train', ...flagsOf({ ...BASE, out: join(at, `${method}-${count}`) })]), 'executor [01]')
   })
 }
 
 test('a device that ends', async () => {
+  if (skipUnlessNode(PRELOADED)) return
   expectLoss(await runDying('device', 1, ['train', ...flagsOf({ ...BASE, scheme: 'kerf', out: join(at, 'device') })]), 'device [01]')
 })
 
 test('devices that have joined are told', async () => {
+  if (skipUnlessNode(PRELOADED)) return
   const call = ['serve', ...flagsOf({ ...BASE, port: 0, out: join(at, 'serve') })]
   const server = startProcess(process.execPath, ['--require', writeDeath('finish', 2), PROGRAM, ...call])
   const [, url] = await server.until(/listening on (ws:\/\/127\.0\.0\.1:\d+) for/)
