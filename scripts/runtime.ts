@@ -1,5 +1,5 @@
 /** The runtime that this process runs on, and how it starts another process of itself: scripts and tests run on any of the three. */
-import { nameEngine } from '../targets/node/host.ts'
+import { nameEngine } from '../targets/node/engine.ts'
 
 export type Runtime = 'node' | 'deno' | 'bun'
 

@@ -20,14 +20,8 @@ import type { ProgramHost } from '../../runtime/program/host.ts'
 import type { Service } from '../../runtime/program/service.ts'
 import { ADMIT_NOTHING, createInbox } from '../../runtime/split/link.ts'
 import { clock } from './clock.ts'
+import { nameEngine } from './engine.ts'
 import { holdName } from './hold.ts'
-
-/** What runs this program: Deno and Bun give Node's version beside their own. */
-export function nameEngine(versions: Readonly<Record<string, string | undefined>>): Pick<Engine, 'name' | 'version'> {
-  if (versions.deno) return { name: 'deno', version: versions.deno }
-  if (versions.bun) return { name: 'bun', version: versions.bun }
-  return { name: 'node', version: versions.node ?? 'unknown' }
-}
 
 const processors = cpus()
 const engine: Engine = {

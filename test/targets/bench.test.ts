@@ -14,7 +14,8 @@ import type { SchemeForecast } from '../../runtime/forecast/forecast.ts'
 import { makeDirectory, readKerf, runKerf } from '../command.ts'
 import { makeTinyModel } from '../tiny.ts'
 import { RUNTIME_TITLE } from '../../scripts/runtime.ts'
-import { findAsset, nameEngine } from '../../targets/node/host.ts'
+import { nameEngine } from '../../targets/node/engine.ts'
+import { findAsset } from '../../targets/node/host.ts'
 import { callKerf, startKerf } from './cli.ts'
 
 type Plan = { schemes: (SchemeForecast & { seconds?: StepSeconds[] })[] }

@@ -47,7 +47,14 @@ test('a file and its directories are synced, the file before it takes its place'
 
 test('every descriptor is closed again', async () => {
   if (!linux) return skipTest('no /proc/self/fd')
-  const count = () => fs.readdirSync('/proc/self/fd').length
+  // Of files and directories: Deno opens sockets of its own when it likes.
+  const count = () => fs.readdirSync('/proc/self/fd').filter((descriptor) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('/')
+    } catch {
+      return false
+    }
+  }).length
   await saveFile(files, join(at, 'd'), 'text')
   const before = count()
   for (let index = 0; index < 20; index++) {
